@@ -1,16 +1,15 @@
 """The `penstock` command line: finds the file of a command, runs it, and turns errors into exit codes.
 
-Exit codes: 0 fine, 1 the answer is no, 2 wrong use, 3 a service is not there.
+Exit codes: 0 fine, 1 the answer is no, 2 wrong use, 3 a service is not there. A command's file holds `run` (one command)
+or `app` (a group of them); only the file that is asked for is imported, so `penstock tap` never loads Faust.
 """
 
 import importlib
 import sys
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
-import click
 import typer
-from typer.core import TyperGroup
 
 from penstock.schemas.errors import PenstockError
 
@@ -33,43 +32,31 @@ COMMANDS: Final = {
 }
 
 
-class LazyCommands(TyperGroup):
-    """Imports the file of a command only when it is asked for: `penstock tap` never loads Faust."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
-            return None
-        module = importlib.import_module(f"penstock.cli.{cmd_name}")
-        command: click.Command = typer.main.get_command(module.app)
-        command.name = cmd_name
-        command.short_help = COMMANDS[cmd_name]
-        return command
+def build(wanted: str | None) -> typer.Typer:
+    """The application with the command `wanted`, or with all of them where it is none of ours (help, mistakes)."""
+    app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+    app.callback()(penstock)
+    for name in [wanted] if wanted in COMMANDS else COMMANDS:
+        module = importlib.import_module(f"penstock.cli.{name}")
+        if hasattr(module, "app"):
+            app.add_typer(module.app, name=name, short_help=COMMANDS[name])
+        else:
+            app.command(name, short_help=COMMANDS[name])(module.run)
+    return app
 
 
-app = typer.Typer(cls=LazyCommands, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-
-
-@app.callback()
 def penstock() -> None:
     """The audit pipeline for AI inference: record, meter, limit and prove what flows to and from models."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of the console script."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        result: Any = app(args=list(arguments) if arguments is not None else None, standalone_mode=False)
+        build(given[0] if given else None)(given)
     except PenstockError as error:
         print(f"penstock: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
-    except click.exceptions.Abort:
-        sys.exit(130)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(2)
-    sys.exit(result if isinstance(result, int) else 0)
 
 
 if __name__ == "__main__":

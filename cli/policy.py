@@ -29,9 +29,8 @@ def check(
     if as_json:
         print(json.dumps({"ok": True, "file": str(path), "version": found.version, "limits": len(found.limits)}))
     else:
-        print(
-            f"{path}: fine: version {found.version} of {found.owner.name}, {len(found.limits)} limits, {len(found.keys)} keys"
-        )
+        counts = f"{len(found.limits)} limits, {len(found.keys)} keys"
+        print(f"{path}: fine: version {found.version} of {found.owner.name}, {counts}")
 
 
 @app.command()

@@ -15,7 +15,8 @@ class TokenCount(Contract):
     """Tokens of one side, and where the number comes from.
 
     `reported`: the provider's usage object. `counted`: the model's own tokenizer over the text. `estimated`:
-    a calibrated rule. `none`: nothing to count. `method` names the tokenizer or rule, `o200k_base`, `cl100k_base*1.084+3`.
+    a calibrated rule. `none`: nothing to count. `method` names the tokenizer or rule: `o200k_base`,
+    `cl100k_base*1.084+3`.
     """
 
     tokens: int
