@@ -1,0 +1,26 @@
+"""Edge: the log file of a child: appended to, and turned over at a start when it has grown."""
+
+from pathlib import Path
+from typing import BinaryIO
+
+TURN_OVER_BYTES = 10 * 1024 * 1024
+
+
+def open_log(logs: Path, name: str) -> BinaryIO:
+    """`<logs>/<name>.log`, for appending; one older file is kept as `<name>.log.1`."""
+    logs.mkdir(parents=True, exist_ok=True)
+    path = logs / f"{name}.log"
+    if path.exists() and path.stat().st_size > TURN_OVER_BYTES:
+        path.replace(logs / f"{name}.log.1")
+    return path.open("ab")
+
+
+def last_lines(logs: Path, name: str, count: int = 15) -> str:
+    """The end of a log, for an error message; empty where there is none."""
+    try:
+        with (logs / f"{name}.log").open("rb") as file:
+            file.seek(max(0, file.seek(0, 2) - 8192))
+            lines = file.read().decode(errors="replace").splitlines()
+    except OSError:
+        return ""
+    return "\n".join(lines[-count:])

@@ -1,0 +1,67 @@
+"""Edge: processes of this deployment: tethered commands, pid files, and leftovers of a supervisor that was killed."""
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+TETHER = Path(__file__).with_name("tether.py")
+
+
+def tethered(command: Sequence[str], when_parent_dies: signal.Signals) -> list[str]:
+    """The command line that runs `command` so that it gets a signal when this process dies."""
+    return [sys.executable, "-I", "-S", str(TETHER), str(os.getpid()), str(int(when_parent_dies)), *command]
+
+
+def write_pid(run: Path, name: str, pid: int) -> None:
+    """Publishes `<run>/<name>.pid` in one step."""
+    run.mkdir(parents=True, exist_ok=True)
+    fresh = run / f".{name}.pid.{os.getpid()}"
+    fresh.write_text(f"{pid}\n")
+    fresh.replace(run / f"{name}.pid")
+
+
+def read_pid(run: Path, name: str) -> int | None:
+    """The pid in `<run>/<name>.pid`; None where there is none."""
+    try:
+        return int((run / f"{name}.pid").read_text())
+    except (OSError, ValueError):
+        return None
+
+
+def command_of(pid: int) -> list[str]:
+    """Arguments of a living process; empty where it is gone, a zombie, or another user's."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").rstrip("\0").split("\0")
+    except OSError:
+        return []
+
+
+def stop_leftover(run: Path, name: str, marks: Sequence[str], patience_s: float) -> int | None:
+    """Stops the process that `<name>.pid` names if its command line holds every one of `marks`; returns its pid.
+
+    A pid that now belongs to something else is left alone. SIGTERM first, SIGKILL after `patience_s`.
+    """
+    pid = read_pid(run, name)
+    if pid is None or pid == os.getpid() or not all(mark in command_of(pid) for mark in marks):
+        return None
+    for number, wait_s in ((signal.SIGTERM, patience_s), (signal.SIGKILL, 5.0)):
+        try:
+            os.kill(pid, number)
+        except ProcessLookupError:
+            break
+        if _gone_within(pid, wait_s, marks):
+            break
+    return pid
+
+
+def _gone_within(pid: int, wait_s: float, marks: Sequence[str]) -> bool:
+    """Polls: a process that is not our child cannot be waited for."""
+    end = time.monotonic() + wait_s
+    while time.monotonic() < end:
+        if not all(mark in command_of(pid) for mark in marks):
+            return True
+        time.sleep(0.05)
+    return False
