@@ -192,9 +192,10 @@ CREATE TABLE penstock.leaves
     partition   UInt32,
     offset      UInt64,
     frame_index UInt32,
-    leaf_hash   FixedString(32)
+    leaf_hash   FixedString(32),
+    sealer      UInt64 COMMENT 'when its sealer took office, in µs: of two leaves with one number the later sealer''s stands'
 )
-ENGINE = ReplacingMergeTree
+ENGINE = ReplacingMergeTree(sealer)
 ORDER BY leaf_index
 ;
 CREATE TABLE penstock.checkpoints
