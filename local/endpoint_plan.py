@@ -1,0 +1,113 @@
+"""Pure: from a request to the plan of its answer. The same request always has the same plan."""
+
+import hashlib
+import math
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import orjson
+
+from penstock.schemas.events import Api, Dialect
+from penstock.wire.prompt import count_prompt
+from penstock.wire.request import read_request
+from penstock.wire.tokens import count_text, encoding_for
+
+from .endpoint_asks import Asks, read_asks
+from .endpoint_http import Request
+from .endpoint_text import compose
+
+LIMIT_MEMBERS: Final = ("max_completion_tokens", "max_tokens")
+
+
+class BadRequest(Exception):
+    """The request cannot be answered; the message goes to the client."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One choice. `whole` is False where the caller's token limit ended it."""
+
+    pieces: list[str]
+    tokens: int
+    whole: bool
+
+    @property
+    def text(self) -> str:
+        return "".join(self.pieces)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What will be answered. `stem` makes ids and times that depend on the request alone."""
+
+    api: Api
+    dialect: Dialect
+    model: str
+    stream: bool
+    include_usage: bool
+    asks: Asks
+    stem: str
+    input_tokens: int
+    replies: list[Reply]
+    content: dict[str, Any] = field(repr=False)
+
+    @property
+    def output_tokens(self) -> int:
+        return sum(reply.tokens for reply in self.replies)
+
+    @property
+    def created_s(self) -> int:
+        """A time in 2026 that the request alone decides."""
+        return 1_767_225_600 + int(self.stem[:6], 16)
+
+
+def dialect_of(request: Request) -> Dialect:
+    """Whose words to speak: Anthropic's SDK always sends its version header."""
+    named = "anthropic-version" in request.headers or "/v1/messages" in request.target
+    return "anthropic" if named else "openai"
+
+
+def make_plan(request: Request) -> Plan:
+    """The plan for a request with a JSON body. BadRequest says what the caller did wrong."""
+    dialect = dialect_of(request)
+    info = read_request(dialect, request.method, request.target, request.body)
+    content = _content(request.body)
+    if not info.model:
+        raise BadRequest("you must provide a model parameter")
+    asks = read_asks(request.headers, request.body.decode("utf-8", "replace"))
+    stem = hashlib.sha256(request.target.encode() + b"\x00" + request.body).hexdigest()
+    replies = []
+    if info.api != "embeddings":
+        replies = [_reply(content, info.api, info.model, asks, f"{stem}/{index}") for index in range(info.n)]
+    return Plan(
+        api=info.api,
+        dialect=dialect,
+        model=info.model,
+        stream=info.stream,
+        include_usage=info.include_usage,
+        asks=asks,
+        stem=stem,
+        input_tokens=count_prompt(info.api, info.model, request.body).tokens,
+        replies=replies,
+        content=content,
+    )
+
+
+def _content(body: bytes) -> dict[str, Any]:
+    try:
+        content = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise BadRequest(f"the body is no JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise BadRequest("the body must be a JSON object")
+    return content
+
+
+def _reply(content: dict[str, Any], api: Api, model: str, asks: Asks, seed: str) -> Reply:
+    wanted = asks.tokens if asks.tokens is not None else 40 + int(seed[:4], 16) % 121
+    pieces = compose(seed, wanted)
+    method = encoding_for(model, api)
+    limits = [value for name in LIMIT_MEMBERS if isinstance(value := content.get(name), int) and value > 0]
+    if limits and count_text(method, "".join(pieces)) > limits[0]:
+        pieces = pieces[: max(1, math.floor((limits[0] - method.offset) / method.factor))]
+    return Reply(pieces, count_text(method, "".join(pieces)), whole=len(pieces) == wanted)
