@@ -29,7 +29,7 @@ MODELS: Final = (
     "gpt-4o",
     "gpt-4o-mini",
     "text-embedding-3-small",
-    "claude-sonnet-4-5",
+    "claude-sonnet-4-6",
     "claude-haiku-4-5",
 )
 CREDENTIALS: Final = ("authorization", "x-api-key", "api-key")

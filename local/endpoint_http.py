@@ -14,6 +14,7 @@ from typing import cast
 import httptools
 
 Headers = list[tuple[str, str]]
+_PHRASES = {status.value: status.phrase for status in HTTPStatus}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ class Answer:
         connection (RFC 9112, section 6.3)."""
         self._chunked, self._closes = length is None and not close, close
         framing = f"content-length: {length}" if length is not None else "transfer-encoding: chunked"
-        lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}", *(f"{name}: {value}" for name, value in headers)]
+        lines = [f"HTTP/1.1 {status} {_PHRASES.get(status, 'Error')}", *(f"{name}: {value}" for name, value in headers)]
         lines.append("connection: close" if close else framing)
         await self.write("\r\n".join([*lines, "", ""]).encode("latin-1"))
 

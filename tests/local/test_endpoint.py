@@ -82,7 +82,7 @@ async def test_openai_whole_answers(oai: openai.AsyncOpenAI) -> None:
 
 
 async def test_anthropic_stream(endpoint: Endpoint, ant: anthropic.AsyncAnthropic, tmp_path: Path) -> None:
-    async with ant.messages.stream(model="claude-sonnet-4-5", max_tokens=1000, messages=ASK) as stream:
+    async with ant.messages.stream(model="claude-sonnet-4-6", max_tokens=1000, messages=ASK) as stream:
         text = "".join([part async for part in stream.text_stream])
         message = await stream.get_final_message()
     sent = await last(endpoint, tmp_path / "endpoint.jsonl")
@@ -95,7 +95,7 @@ async def test_anthropic_stream(endpoint: Endpoint, ant: anthropic.AsyncAnthropi
 
 
 async def test_anthropic_whole_answers(ant: anthropic.AsyncAnthropic) -> None:
-    message = await ant.messages.create(model="claude-sonnet-4-5", max_tokens=20, messages=ASK)
+    message = await ant.messages.create(model="claude-sonnet-4-6", max_tokens=20, messages=ASK)
     assert message.stop_reason == "max_tokens"
     assert 0 < message.usage.output_tokens <= 20
     assert [model.id async for model in await ant.models.list()]
@@ -110,7 +110,7 @@ async def test_errors_are_the_providers_own(oai: openai.AsyncOpenAI, ant: anthro
     with asked(error="429") as headers, pytest.raises(openai.RateLimitError):
         await oai.chat.completions.create(model="gpt-4o", messages=ASK, extra_headers=headers)
     with asked(error="529") as headers, pytest.raises(anthropic.APIStatusError) as overloaded:
-        await ant.messages.create(model="claude-sonnet-4-5", max_tokens=9, messages=ASK, extra_headers=headers)
+        await ant.messages.create(model="claude-sonnet-4-6", max_tokens=9, messages=ASK, extra_headers=headers)
     assert overloaded.value.status_code == 529
     with pytest.raises(openai.NotFoundError):
         await oai.post("/nowhere", body={"model": "gpt-4o"}, cast_to=object)
