@@ -30,10 +30,13 @@ class Topic:
         }
         if self.cleanup == "compact":
             values["delete.retention.ms"] = str(48 * HOUR_MS)
+            values["segment.bytes"] = str(COMPACTED_SEGMENT_BYTES)
         return values
 
 
 MAX_MESSAGE_BYTES = 2_097_152
+COMPACTED_SEGMENT_BYTES = 16_777_216
+"""The newest segment is never compacted: small ones keep a read from beginning to end short."""
 
 TRAFFIC = "penstock.traffic.v1"
 USAGE = "penstock.usage.v1"

@@ -9,6 +9,7 @@ from .events import Contract
 
 TYPE_USAGE = "penstock.usage.v1"
 TYPE_BUDGET = "penstock.budget.v1"
+TYPE_POSITION = "penstock.meter-position.v1"
 
 
 class Totals(Contract):
@@ -20,8 +21,20 @@ class Totals(Contract):
     requests: int = 1
 
 
+class Place(Contract):
+    """Where a traffic event stands: what is found again after a repeat."""
+
+    partition: int
+    offset: int
+    index: int
+
+
 class UsageTotal(Contract):
-    """One exchange's totals as one limit sees them. Kafka key: `limit id|scope`."""
+    """One exchange's totals as one limit sees them. Kafka key: `limit id|scope`.
+
+    Of one limit and scope, the records that come from one traffic partition rise by `place`; after a restart they are
+    repeated from an earlier place on.
+    """
 
     v: Literal[1] = 1
     limit_id: str
@@ -30,6 +43,10 @@ class UsageTotal(Contract):
     started_at_us: int = Field(description="append time of the exchange's first frame: it chooses the window")
     seq: int = Field(description="last event counted in")
     seq_time_us: int = Field(description="when the tap received that event")
+    place: Place = Field(description="where that event stands on the traffic topic")
+    steps: list[tuple[int, int]] = Field(
+        default_factory=list, description="receipt (µs) and output tokens after each event since the last record"
+    )
     totals: Totals
     final: bool = False
 
@@ -42,8 +59,17 @@ class ExchangeShare(Contract):
     killed: bool = False
 
 
+class Mark(Contract):
+    """The last record of one traffic partition that a budget contains."""
+
+    offset: int
+    index: int
+    exchange_id: str
+
+
 class BudgetSnapshot(Contract):
-    """A limit's state in one window, with the usage offset that it contains. Kafka key: `limit id|scope|window`.
+    """A limit's state in one window, with the usage offset that it contains. Kafka key:
+    `limit id|scope|window|instance`; of several instances the highest `next_offset` holds (docs/decisions/0005).
 
     `settled` sums the exchanges that have ended; `running` holds the others. Usage records of `partition` from
     `next_offset` on are not contained.
@@ -55,11 +81,36 @@ class BudgetSnapshot(Contract):
     window: str = Field(
         description="`2026-11` for a month, `2026-11-24` for a day, `2026-11-24T05` for an hour, `total`, …"
     )
+    ends_at_us: int | None = Field(default=None, description="the window's end; None: never")
     partition: int
     next_offset: int
     settled: Totals
     running: dict[str, ExchangeShare] = Field(default_factory=dict)
-    blocked_epoch: int = 0
-    recent_final: list[str] = Field(
-        default_factory=list, description="exchanges settled lately: a repeated final is not added twice"
+    blocked_epoch: int = Field(default=0, description="epoch of the standing decision that it is used up, or 0")
+    applied: dict[int, Mark] = Field(
+        default_factory=dict, description="per traffic partition: an exchange not running is new only after this place"
     )
+
+
+class UnseenExchange(Contract):
+    """A running exchange that began further back than the meter reads again."""
+
+    tap: str
+    epoch: int
+    subject: str
+    started_at_us: int
+    seq: int
+
+
+class MeterPosition(Contract):
+    """How far the meter has settled one traffic partition. Kafka key: `position|partition|instance`.
+
+    Everything before `next_offset` is counted and acknowledged. `open` names the exchanges that run there, with the
+    offset of the frame that began each: reading from the smallest one on gives the meter its state again.
+    """
+
+    v: Literal[1] = 1
+    partition: int
+    next_offset: int
+    open: dict[str, int] = Field(default_factory=dict)
+    unseen: dict[str, UnseenExchange] = Field(default_factory=dict)
