@@ -11,7 +11,7 @@ _TEXT: Final = (
     "water river gate pipe through stone bridge town light power wheel record page number what was given and taken by "
     "the team of who keep watch over a long channel between high rain snow spring summer winter field mill road market "
     "people salt wood iron steel glass paper letter word voice sound measure limit open closed small large deep wide "
-    "old new first last before after under above near far north south east west while when then there here with from into "
+    "old new first last before under above near far north south east west while when then there here with from into "
     "about again never always often sometimes because so that it is not but one two three four five café Müller São"
 )
 _WORDS: Final = _TEXT.split()
