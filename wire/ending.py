@@ -1,16 +1,71 @@
-"""How the tap speaks to a client in its provider's own words: the ending of a cut stream, and a refusal."""
+"""How the tap speaks to a client in its provider's own words: the ending of a cut stream, and a refusal.
+
+Error formats: OpenAI API reference ("Error codes"), Anthropic API reference ("Errors", and the `error` event of
+"Streaming messages"), Google AIP-193, Amazon Bedrock runtime ("Common errors"), Ollama and Cohere API references.
+That the SDKs raise from them is tested against openai and anthropic themselves.
+"""
+
+import json
+from typing import Any, Final
 
 from penstock.schemas.events import Api, Dialect
 
+from .sse import event_data
+
 Header = tuple[str, str]
+
+_ANTHROPIC_TYPES: Final = {
+    400: "invalid_request_error",
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    529: "overloaded_error",
+}
+_OPENAI_TYPES: Final = {
+    400: "invalid_request_error",
+    401: "invalid_request_error",
+    403: "permission_error",
+    404: "invalid_request_error",
+    413: "invalid_request_error",
+    429: "rate_limit_error",
+}
+_GOOGLE_STATUS: Final = {
+    400: "INVALID_ARGUMENT",
+    401: "UNAUTHENTICATED",
+    403: "PERMISSION_DENIED",
+    404: "NOT_FOUND",
+    413: "INVALID_ARGUMENT",
+    429: "RESOURCE_EXHAUSTED",
+    502: "UNAVAILABLE",
+    503: "UNAVAILABLE",
+    504: "DEADLINE_EXCEEDED",
+}
+_BEDROCK_TYPES: Final = {
+    400: "ValidationException",
+    401: "AccessDeniedException",
+    403: "AccessDeniedException",
+    404: "ResourceNotFoundException",
+    413: "ValidationException",
+    429: "ThrottlingException",
+    503: "ServiceUnavailableException",
+    504: "ModelTimeoutException",
+}
 
 
 def kill_ending(api: Api, message: str, code: str) -> bytes:
     """SSE bytes that end a running stream so that the provider's SDK raises; write them at an event border.
 
-    Empty for apis whose streams have no such ending.
+    openai raises APIError with `message`, anthropic APIStatusError with it. Empty for apis whose streams define no such
+    ending: there the connection is closed.
     """
-    raise NotImplementedError
+    if api in ("openai.chat", "openai.completions"):
+        error = {"message": message, "type": "permission_error", "param": None, "code": code}
+        return b"data: " + _json({"error": error}) + b"\n\ndata: [DONE]\n\n"
+    if api == "anthropic.messages":
+        return b"event: error\ndata: " + _json(_anthropic("permission_error", message, code)) + b"\n\n"
+    return b""
 
 
 def refusal(
@@ -23,11 +78,60 @@ def refusal(
 ) -> tuple[list[Header], bytes]:
     """Headers and body of a refused request in the provider's error format.
 
-    Content-Length is among the headers; `x-should-retry: false` stops the SDKs' own retries.
+    Content-Type and Content-Length are among the headers. `x-should-retry: false` stops the own retries of both SDKs;
+    `retry-after` stands where the moment is known (RFC 9110, 10.2.3).
     """
-    raise NotImplementedError
+    body = _json(_error(_speech(api, dialect), status, message, code))
+    headers = [
+        ("content-type", "application/json"),
+        ("content-length", str(len(body))),
+        ("x-should-retry", "false"),
+    ]
+    if retry_after_s is not None:
+        headers.append(("retry-after", str(max(0, retry_after_s))))
+    if _speech(api, dialect) == "bedrock":
+        headers.append(("x-amzn-errortype", _BEDROCK_TYPES.get(status, "InternalServerException")))
+    return headers, body
 
 
 def stream_terminal(api: Api, event: bytes) -> bool:
     """Whether `event` is the protocol's own last one (`[DONE]`, `message_stop`)."""
-    raise NotImplementedError
+    if api == "anthropic.messages":
+        return b"message_stop" in event and _kind(event_data(event)) == "message_stop"
+    return len(event) < 64 and event_data(event).strip() == b"[DONE]"
+
+
+def _speech(api: Api, dialect: Dialect) -> Dialect:
+    if api == "anthropic.messages":
+        return "anthropic"
+    return dialect if api == "opaque" else "openai"
+
+
+def _error(speech: Dialect, status: int, message: str, code: str) -> dict[str, Any]:
+    match speech:
+        case "anthropic":
+            return _anthropic(_ANTHROPIC_TYPES.get(status, "api_error"), message, code)
+        case "gemini":
+            return {"error": {"code": status, "message": message, "status": _GOOGLE_STATUS.get(status, "INTERNAL")}}
+        case "bedrock" | "cohere":
+            return {"message": message}
+        case "ollama":
+            return {"error": message}
+    kind = _OPENAI_TYPES.get(status, "server_error")
+    return {"error": {"message": message, "type": kind, "param": None, "code": code}}
+
+
+def _anthropic(kind: str, message: str, code: str) -> dict[str, Any]:
+    return {"type": "error", "error": {"type": kind, "message": message, "code": code}}
+
+
+def _kind(data: bytes) -> object:
+    try:
+        content = json.loads(data)
+    except ValueError:
+        return None
+    return content.get("type") if isinstance(content, dict) else None
+
+
+def _json(content: dict[str, Any]) -> bytes:
+    return json.dumps(content).encode()

@@ -1,14 +1,26 @@
-"""Provider usage objects as one figure (OpenTelemetry GenAI: input includes cache reads and writes, output reasoning)."""
+"""Provider usage objects as one figure (OpenTelemetry GenAI: input includes cache reads and writes, output reasoning).
 
-from dataclasses import dataclass
-from typing import Any
+What each provider means by its members (API references of OpenAI, Anthropic, DeepSeek, Mistral, Groq, OpenRouter, xAI,
+Voyage): OpenAI's `prompt_tokens` contains cached tokens, Anthropic's `input_tokens` does not. Every object of a stream
+is cumulative: a later figure replaces an earlier one, none are added up.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
 from penstock.schemas.events import Api
+
+_LIMIT: Final = 1 << 48
+"""No provider reports more; a larger figure is noise, and would not fit the store."""
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What the provider reported. None: it did not say. The parts are contained in `input_tokens`/`output_tokens`."""
+    """What the provider reported. None: it did not say.
+
+    `cached_tokens` and `cache_write_tokens` are contained in `input_tokens`, `reasoning_tokens` in `output_tokens`.
+    """
 
     input_tokens: int | None = None
     output_tokens: int | None = None
@@ -18,5 +30,73 @@ class Usage:
 
 
 def merge_usage(api: Api, objects: list[dict[str, Any]]) -> Usage | None:
-    """The exchange's figure from its usage objects in order of arrival; None where the provider reported nothing."""
-    raise NotImplementedError
+    """The exchange's figure from its usage objects in order of arrival; None where the provider reported nothing.
+
+    Never raises: members that are no token counts are passed over.
+    """
+    usage = _anthropic(objects) if api == "anthropic.messages" else _openai(objects)
+    if usage.input_tokens is None and usage.output_tokens is None:
+        return None
+    if api == "embeddings" and usage.output_tokens is None:
+        return replace(usage, output_tokens=0)
+    return usage
+
+
+def _anthropic(objects: list[dict[str, Any]]) -> Usage:
+    fresh = _last(objects, "input_tokens")
+    read = _last(objects, "cache_read_input_tokens")
+    written = _last(objects, "cache_creation_input_tokens")
+    return Usage(
+        input_tokens=None if fresh is None else fresh + (read or 0) + (written or 0),
+        output_tokens=_last(objects, "output_tokens"),
+        cached_tokens=read,
+        cache_write_tokens=written,
+        reasoning_tokens=_last(_inner(objects, "output_tokens_details"), "thinking_tokens"),
+    )
+
+
+def _openai(objects: list[dict[str, Any]]) -> Usage:
+    asked = list(_inner(objects, "prompt_tokens_details", "input_tokens_details"))
+    given = list(_inner(objects, "completion_tokens_details", "output_tokens_details"))
+    total = _last(objects, "total_tokens")
+    prompt = _first(_last(objects, "prompt_tokens"), _last(objects, "input_tokens"))
+    output = _first(_last(objects, "completion_tokens"), _last(objects, "output_tokens"))
+    reasoning = _last(given, "reasoning_tokens")
+    if prompt is not None and output is not None and reasoning and total == prompt + output + reasoning:
+        output += reasoning  # xAI counts reasoning beside the completion
+    if prompt is None and output is None:
+        prompt = total  # Voyage embeddings report the total alone
+    return Usage(
+        input_tokens=prompt,
+        output_tokens=output,
+        cached_tokens=_first(
+            _last(asked, "cached_tokens"),
+            _last(objects, "prompt_cache_hit_tokens"),
+            _last(objects, "cached_tokens"),
+            _last(objects, "num_cached_tokens"),
+        ),
+        cache_write_tokens=_last(asked, "cache_write_tokens"),
+        reasoning_tokens=reasoning,
+    )
+
+
+def _last(objects: Iterable[dict[str, Any]], name: str) -> int | None:
+    """The last figure under `name`; a zero does not replace a figure that came before, since figures only grow."""
+    found: int | None = None
+    for content in objects:
+        value = content.get(name)
+        if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _LIMIT:
+            found = value or found or 0
+    return found
+
+
+def _inner(objects: Iterable[dict[str, Any]], *names: str) -> Iterable[dict[str, Any]]:
+    for content in objects:
+        for name in names:
+            inner = content.get(name)
+            if isinstance(inner, dict):
+                yield inner
+
+
+def _first(*values: int | None) -> int | None:
+    return next((value for value in values if value is not None), None)
