@@ -1,0 +1,67 @@
+"""penstock.yaml: defaults, variables, and how a mistake is explained."""
+
+from pathlib import Path
+
+import pytest
+
+from penstock.schemas.errors import SettingsError
+from penstock.schemas.settings import Settings, load_settings
+
+
+def load(tmp_path: Path, text: str) -> Settings:
+    path = tmp_path / "penstock.yaml"
+    path.write_text(text)
+    return load_settings(path)
+
+
+def test_defaults_are_embedded_and_observe(tmp_path: Path) -> None:
+    settings = load(tmp_path, "")
+    assert settings.tap.mode == "observe"
+    assert settings.kafka.embedded is not None
+    assert settings.clickhouse.embedded is not None
+    assert settings.run == tmp_path.resolve() / ".penstock" / "run"
+    assert settings.policy_path is None
+
+
+def test_variables_win_over_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PENSTOCK_TAP__LISTEN", "127.0.0.1:0")
+    settings = load(tmp_path, "tap: {listen: '127.0.0.1:9', id: a}\npolicy: policy.yaml")
+    assert (settings.tap.listen, settings.tap.id) == ("127.0.0.1:0", "a")
+    assert settings.policy_path == tmp_path.resolve() / "policy.yaml"
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("- a", "must be a mapping"),
+        ("tap: [", "not YAML"),
+        ("base: /", "must be a mapping"),
+        ("tap: {lisen: x}", "tap.lisen: Extra inputs"),
+        ("tap: {listen: '8080'}", "tap.listen: '8080' is no address: write HOST:PORT"),
+        ("tap: {listen: 'h:99999'}", "is no address"),
+        ("tap: {audit: strict}", "needs mode: enforce"),
+        ("upstreams: [{name: v1, url: 'http://a'}]", "is a path of the first upstream"),
+        ("upstreams: [{name: a, url: 'ftp://a'}]", "is no URL such as"),
+        ("upstreams: [{name: a, url: 'http://u:p@a'}]", "carries no user or password"),
+        ("upstreams: [{name: a, url: 'http://a?b'}]", "ends with its path"),
+        ("upstreams: [{name: a, url: 'http://a'}, {name: a, url: 'http://b'}]", "'a' stands twice"),
+        ("kafka: {embedded: {listen: 'a:1'}, bootstrap_servers: 'b:2'}", "not both"),
+        ("clickhouse: {embedded: {listen: 'a:1'}, url: 'http://b'}", "not both"),
+        ("trail: {origin: 'a b'}", "trail.origin"),
+    ],
+)
+def test_mistakes_name_file_and_key(tmp_path: Path, text: str, complaint: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load(tmp_path, text)
+    assert complaint in str(caught.value)
+    assert "penstock.yaml" in str(caught.value)
+
+
+def test_an_absent_file_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="`penstock init` writes one"):
+        load_settings(tmp_path / "absent.yaml")
+
+
+def test_passwords_do_not_show(tmp_path: Path) -> None:
+    settings = load(tmp_path, "clickhouse: {url: 'http://a', password: hunter2, reader_password: hunter3}")
+    assert "hunter" not in repr(settings)
