@@ -17,7 +17,8 @@ _TRANSPORT: Final = frozenset({"content-length", "transfer-encoding", "content-e
 
 @dataclass(frozen=True, slots=True)
 class Cassette:
-    """One recorded exchange. `usage` is what the provider reported, or None; `headers` have no transport headers."""
+    """One recorded exchange. `usage` is what the provider reported, or None; `headers` have no transport headers;
+    `verbatim` False: the recorder wrote the body anew, so a count of it can be off by a token or two."""
 
     id: str
     api: str
@@ -26,6 +27,7 @@ class Cassette:
     path: str
     status: int
     stream: bool
+    verbatim: bool
     stream_format: str | None
     tags: tuple[str, ...]
     headers: tuple[tuple[str, str], ...]
@@ -66,6 +68,7 @@ def _cassette(row: Mapping[str, Any]) -> Cassette:
         path=row["path"],
         status=row["status"],
         stream=bool(row["stream"]),
+        verbatim=bool(row["verbatim"]),
         stream_format=row["stream_format"],
         tags=tuple(row["tags"]),
         headers=tuple((name, value) for name, value in headers.items() if name not in _TRANSPORT),
