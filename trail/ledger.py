@@ -6,6 +6,7 @@ Errors of the store become ServiceUnavailable; after one, whether a write took p
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from penstock.schemas.addresses import Role
 from penstock.schemas.settings import Settings
 
 from .checkpoint import Checkpoint
@@ -21,9 +22,9 @@ _ORDER: Final = "ORDER BY topic, partition, offset, frame_index"
 class Ledger:
     """The tables `events_log`, `leaves` and `checkpoints`, as rows of this folder."""
 
-    def __init__(self, settings: Settings, role: str) -> None:
-        """Connects in a role: the sealer is a `writer`, everyone else a `reader`."""
-        self._client = connect(settings, "writer" if role == "writer" else "reader")
+    def __init__(self, settings: Settings, role: Role) -> None:
+        """Connects in a role: the sealer is a writer, everyone else a reader."""
+        self._client = connect(settings, role)
 
     def close(self) -> None:
         self._client.close()
@@ -46,6 +47,10 @@ class Ledger:
         """One more than the highest leaf number; 0 without leaves."""
         found = self.query("SELECT count(), max(leaf_index) FROM penstock.leaves")[0]
         return int(found[1]) + 1 if found[0] else 0
+
+    def newest_sealer(self) -> int:
+        """The newest sealer that wrote a leaf; 0 without leaves."""
+        return int(self.query("SELECT max(sealer) FROM penstock.leaves")[0][0])
 
     def leaf_count(self, end: int) -> int:
         """How many different numbers below `end` have a leaf."""

@@ -22,7 +22,7 @@ Place = tuple[int, int]
 class Leaf(NamedTuple):
     """One row of `leaves`: the number of an event's row, and its hash."""
 
-    index: int
+    number: int
     topic: bytes
     partition: int
     offset: int
@@ -43,7 +43,7 @@ class Tree:
     tree: CompactRange
     places: dict[Partition, Place] = field(default_factory=dict)
 
-    def number(self, rows: Iterable[Row]) -> list[Leaf]:
+    def grow(self, rows: Iterable[Row]) -> list[Leaf]:
         """The leaves of `rows`, in their order; the tree has grown by them afterwards."""
         leaves = []
         for row in rows:
@@ -61,7 +61,7 @@ def standing(leaves: Iterable[Leaf], begin: int) -> Iterator[Leaf]:
     sealer older than one before it, which is what a sealer left behind that had already been replaced."""
     wanted, newest = begin, 0
     for leaf in leaves:
-        if leaf.index != wanted or leaf.sealer < newest:
+        if leaf.number != wanted or leaf.sealer < newest:
             return
         yield leaf
         wanted, newest = wanted + 1, leaf.sealer
