@@ -1,0 +1,64 @@
+"""Pure: what the demo found, as `report.json` has it."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from .demo_checks import Check, Evidence, identical
+
+
+@dataclass(frozen=True, slots=True)
+class SpendRow:
+    """What one team used of one model."""
+
+    team: str
+    model: str
+    exchanges: int
+    input_tokens: int
+    output_tokens: int
+    cost_usd: Decimal | None
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """All that the demo shows. `ok` only if every check holds."""
+
+    evidence: Evidence
+    checks: list[Check]
+    spend: list[SpendRow]
+    leaves: int
+    duration_s: float
+
+    @property
+    def ok(self) -> bool:
+        return all(check.ok for check in self.checks)
+
+    def json(self) -> dict[str, Any]:
+        """The content of `report.json`."""
+        return {
+            "ok": self.ok,
+            "exchanges": len(self.evidence.outcomes),
+            "identical": identical(self.evidence),
+            "killed": [
+                {"scope": kill.scope, "overshoot_tokens": kill.overshoot_tokens, "cut_ms": kill.cut_ms}
+                for kill in self.evidence.kills
+            ],
+            "spend": [
+                {
+                    "team": row.team,
+                    "model": row.model,
+                    "input_tokens": row.input_tokens,
+                    "output_tokens": row.output_tokens,
+                    "cost_usd": None if row.cost_usd is None else _number(row.cost_usd),
+                }
+                for row in self.spend
+            ],
+            "verify": {"ok": self.evidence.verified, "leaves": self.leaves},
+            "duration_s": round(self.duration_s, 1),
+            "checks": [{"claim": check.claim, "ok": check.ok, "against": check.against} for check in self.checks],
+        }
+
+
+def _number(amount: Decimal) -> float:
+    """For JSON alone, where a reader expects a number: fewer than 16 digits survive, and nothing is added up in it."""
+    return float(amount)
