@@ -1,42 +1,83 @@
-"""Counting tokens of text: exact where the model's vocabulary is published, by calibrated rule elsewhere."""
+"""Counting tokens of text: exact where the model's vocabulary is published, by calibrated rule elsewhere.
 
-from dataclasses import dataclass
+Deltas are joined before they are counted, since only some providers send one token at a time.
+"""
 
-from penstock.schemas.events import Api
+from typing import Final
 
+from .families import Method, encoding_for
+from .joined import JoinedCount
+from .vocabulary import vocabulary
 
-@dataclass(frozen=True, slots=True)
-class Method:
-    """How a model's text is counted: `ceil(tokens in encoding * factor) + offset`, exact or calibrated.
+__all__ = ["EMPTY_REPLY_TOKENS", "Method", "RunningCount", "count_text", "encoding_for"]
 
-    `hidden`: the model may think in tokens that its text does not show, so a count is a lower bound.
-    """
-
-    name: str
-    exact: bool
-    encoding: str
-    factor: float = 1.0
-    offset: int = 0
-    hidden: bool = False
-
-
-def encoding_for(model: str, api: Api) -> Method:
-    """The method for a model; a calibrated one where its vocabulary is not published."""
-    raise NotImplementedError
+EMPTY_REPLY_TOKENS: Final = 0
 
 
 def count_text(method: Method, text: str) -> int:
-    """Tokens of one text."""
-    raise NotImplementedError
+    """Tokens of one text that is a whole reply; 0 for none."""
+    tokens = len(vocabulary(method.encoding).encode_ordinary(text))
+    return _scaled(method, tokens) + method.offset if tokens else EMPTY_REPLY_TOKENS
+
+
+def _scaled(method: Method, tokens: int) -> int:
+    return tokens if method.factor == 1 else int(tokens * method.factor + 0.5)
 
 
 class RunningCount:
-    """Tokens of a reply while it streams; always what `count_text` says of the joined texts (plus tool-call framing)."""
+    """Tokens of a reply while it streams.
+
+    `tokens` is at every moment what the joined texts of all channels come to: `count_text` for one text, the sum of the
+    texts for several, with the method's offset for each reply (`n` > 1) and its framing of tool calls. Cost of an
+    addition is bounded however long the texts are. Channels are those of `chunk.ChunkReader`.
+    """
+
+    __slots__ = ("_calls", "_changed", "_choices", "_counts", "_seen", "_text_tokens", "method")
 
     def __init__(self, method: Method) -> None:
         self.method = method
-        self.tokens = 0
+        self._counts: dict[str, JoinedCount] = {}
+        self._seen: dict[str, int] = {}
+        self._changed: set[str] = set()
+        self._text_tokens = 0
+        self._choices: set[str] = set()
+        self._calls: dict[str, set[str]] = {}
 
     def add(self, channel: str, text: str) -> None:
         """More text of one channel."""
-        raise NotImplementedError
+        if not text:
+            return
+        count = self._counts.get(channel)
+        if count is None:
+            count = self._open(channel)
+        count.add(text)
+        self._changed.add(channel)
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of all that was added."""
+        if self._changed:
+            for channel in self._changed:
+                tokens = self._counts[channel].tokens
+                self._text_tokens += tokens - self._seen[channel]
+                self._seen[channel] = tokens
+            self._changed.clear()
+        if not self._counts:
+            return EMPTY_REPLY_TOKENS
+        method = self.method
+        return _scaled(method, self._text_tokens) + method.offset * len(self._choices) + self._framing()
+
+    def _open(self, channel: str) -> JoinedCount:
+        count = self._counts[channel] = JoinedCount(self.method.encoding)
+        self._seen[channel] = 0
+        choice, _, rest = channel.partition("/")
+        self._choices.add(choice)
+        if rest.startswith("tool/"):
+            self._calls.setdefault(choice, set()).add(rest.split("/")[1])
+        return count
+
+    def _framing(self) -> int:
+        if not self._calls:
+            return 0
+        one, base, each = self.method.calls
+        return sum(one if len(calls) == 1 else base + each * len(calls) for calls in self._calls.values())

@@ -1,0 +1,111 @@
+"""The running count equals the whole-text count after every addition, for both vocabularies."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from penstock.wire.joined import JoinedCount
+from penstock.wire.vocabulary import vocabulary
+
+NAMES = ("o200k_base", "cl100k_base")
+ATOMS = st.sampled_from(
+    [
+        *(
+            " ",
+            "  ",
+            "\n",
+            "\r\n",
+            "\n\n",
+            "\t",
+            " \n ",
+            "\u3000",
+            "\xa0",
+            "\x1c",
+            "/",
+            "'",
+            "’",
+            "'s",
+            "'RE",
+            "'ſ",
+            "ſ",
+        ),
+        *(
+            "word",
+            " word",
+            "Word",
+            "WORD",
+            "wOrd",
+            "a",
+            "B",
+            "漢",
+            "漢字かな",
+            "。",
+            "、",
+            "ไทย",
+            "ก็",
+            "हिन्दी",
+            "é",
+            "e\u0301",
+        ),
+        *(
+            "1",
+            "12",
+            "123",
+            "1234567",
+            "٣",
+            "²",
+            "😀",
+            "❤️",
+            "👩‍👩‍👧",
+            "\ud83d",
+            "\ude00",
+            "\U000323b0",
+            "==",
+            "(",
+            "{}",
+            "//",
+            "}",
+        ),
+        *("x" * 40, "=" * 60, " " * 90, "\n" * 70, "漢" * 50, "ABCD" * 20, "aB" * 30, "9" * 50, "\n " * 30, "ǅ", "ʰ"),
+    ]
+)
+PIECES = st.lists(st.one_of(ATOMS, st.text(max_size=6)), max_size=40)
+
+
+def whole(name: str, text: str) -> int:
+    return len(vocabulary(name).encode_ordinary(text))
+
+
+@pytest.mark.parametrize("name", NAMES)
+@settings(max_examples=300, deadline=None)
+@given(pieces=PIECES)
+def test_equal_after_every_addition(name: str, pieces: list[str]) -> None:
+    count, text = JoinedCount(name), ""
+    for piece in pieces:
+        count.add(piece)
+        text += piece
+        assert count.tokens == whole(name, text), repr(text)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@settings(max_examples=300, deadline=None)
+@given(pieces=PIECES, reads=st.integers(1, 7))
+def test_equal_when_read_now_and_then(name: str, pieces: list[str], reads: int) -> None:
+    count, text = JoinedCount(name), ""
+    for place, piece in enumerate(pieces):
+        count.add(piece)
+        text += piece
+        if place % reads == 0:
+            assert count.tokens == whole(name, text), repr(text)
+    assert count.tokens == whole(name, text), repr(text)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@settings(max_examples=60, deadline=None)
+@given(unit=ATOMS, times=st.integers(1, 30), other=ATOMS, more=st.lists(ATOMS, max_size=6))
+def test_equal_in_long_runs(name: str, unit: str, times: int, other: str, more: list[str]) -> None:
+    count, text = JoinedCount(name), ""
+    for piece in [unit * max(1, 300 // len(unit)), *[unit] * times, other, unit * 20, *more]:
+        count.add(piece)
+        text += piece
+        assert count.tokens == whole(name, text), repr(text)

@@ -1,0 +1,77 @@
+"""The exact token count of a text that arrives in pieces, at bounded cost per piece."""
+
+from typing import Final
+
+from .piece import Run, run_of
+from .pretokens import settled, space_border
+from .vocabulary import vocabulary
+
+SETTLE_CHARS: Final = 128
+"""A longer tail without a space is looked at for other borders."""
+RUN_CHARS: Final = 256
+"""A longer tail without any border is counted byte by byte."""
+TAIL_CHARS: Final = 32_768
+"""A longer tail without any border is settled all the same: the one place where a count can be off, by a token or two
+per such stretch. It takes 32,768 characters in a row without one space or other border that also change their kind."""
+
+
+class JoinedCount:
+    """`tokens` equals `len(encode_ordinary(all text so far))` at every moment.
+
+    What more text cannot change is counted once and forgotten; the tail behind it is counted when asked for.
+    """
+
+    __slots__ = ("_done", "_encode", "_measured", "_name", "_run", "_tail", "_tail_tokens")
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._encode = vocabulary(name).encode_ordinary
+        self._done = 0
+        self._tail = ""
+        self._tail_tokens = 0
+        self._measured = 0
+        self._run: Run | None = None
+
+    def add(self, text: str) -> None:
+        """More text, as it arrives."""
+        if not text:
+            return
+        if self._run is not None:
+            if self._run.add(text):
+                return
+            tokens, text = self._run.leave(text)
+            self._done += tokens
+            self._run = None
+        self._tail += text
+        if len(self._tail) > 4 * RUN_CHARS:
+            self._measure()
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of all text so far."""
+        if self._measured != len(self._tail):
+            self._measure()
+        return self._done + (self._tail_tokens if self._run is None else self._run.tokens)
+
+    def _measure(self) -> None:
+        border = space_border(self._tail)
+        if border:
+            self._settle(border)
+        if len(self._tail) > SETTLE_CHARS:
+            self._settle(settled(self._name, self._tail))
+        if len(self._tail) > RUN_CHARS:
+            self._run = run_of(self._name, self._tail)
+            if self._run is not None:
+                self._tail, self._measured, self._tail_tokens = "", 0, 0
+                return
+        if len(self._tail) > TAIL_CHARS:
+            self._settle(len(self._tail))
+        self._tail_tokens = len(self._encode(self._tail))
+        self._measured = len(self._tail)
+
+    def _settle(self, border: int) -> None:
+        if border:
+            known = border == self._measured
+            self._done += self._tail_tokens if known else len(self._encode(self._tail[:border]))
+            self._tail = self._tail[border:]
+            self._measured = 0
