@@ -86,7 +86,7 @@ def split_frame(value: bytes | None) -> Sequence[msgspec.Raw]:
     """The raw events of a frame, in order. FrameError where the value is no JSON array."""
     try:
         return _decode_batch(value or b"")
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise FrameError(f"the record is no JSON batch: {error}") from error
 
 
@@ -102,7 +102,7 @@ def read_event(raw: bytes | msgspec.Raw) -> Event:
         base64.b64decode(event.salt, validate=True)
     except msgspec.ValidationError as error:
         raise EventError(str(error)) from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise EventError(f"the event is no JSON: {error}") from error
     except ValueError as error:
         raise EventError(f"base64: {error}") from error

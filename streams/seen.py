@@ -31,9 +31,9 @@ class Seen:
                 continue
             exchange = item.exchange_id
             before = last.get(exchange, self._last.get(exchange, -1))
-            if before < 0 or item.seq <= before or not _follows(item):
+            if before < 0 or item.seq <= before or item.frame.replayed or not _counts(item):
                 asked.append(item)
-            if _follows(item) and (before >= 0 or item.seq == 0):
+            if _counts(item) and (before >= 0 or item.seq == 0):
                 last[exchange] = max(before, item.seq)
         return asked
 
@@ -47,7 +47,7 @@ class Seen:
         """Notes items whose rows the store holds now; `copies` are those that became `duplicate_of` rows."""
         for item in items:
             exchange = item.exchange_id
-            if not _follows(item) or address_of(item) in copies:
+            if not _counts(item) or address_of(item) in copies:
                 continue
             if item.kind == "completion":
                 self._last.pop(exchange, None)
@@ -90,8 +90,6 @@ def copies_among(items: Sequence[Item], found: Mapping[str, Sequence[Place]]) ->
     return copies
 
 
-def _follows(item: Item) -> bool:
-    """Whether the item is a traffic event of an exchange, as sent for the first time."""
-    return (
-        item.source.topic == topics.TRAFFIC and bool(item.exchange_id) and not item.frame.replayed and not item.why_dead
-    )
+def _counts(item: Item) -> bool:
+    """Whether the item is a traffic event of an exchange."""
+    return item.source.topic == topics.TRAFFIC and bool(item.exchange_id) and not item.why_dead
