@@ -3,14 +3,16 @@
 Errors of the store become ServiceUnavailable; after one, whether a write took place is unknown.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from penstock.schemas.addresses import Role
 from penstock.schemas.settings import Settings
 
+from .check_content import COLUMNS as CONTENT_COLUMNS
+from .check_content import Content
 from .checkpoint import Checkpoint
-from .leaf import COLUMNS, Row
+from .leaf import COLUMNS, Position, Row
 from .sealing import Leaf, Partition, Place
 from .store import connect, store_errors
 
@@ -42,6 +44,67 @@ class Ledger:
                 f"SELECT {COLUMNS} FROM penstock.events_log FINAL WHERE {where} {_ORDER} LIMIT {limit}"
             )
         ]
+
+    def rows_at(self, wanted: Collection[Position]) -> dict[Position, Row]:
+        """The rows at `wanted` positions, as far as there are any. Fast where those lie close together."""
+        spans: dict[Partition, tuple[Place, Place]] = {}
+        for position in wanted:
+            place = (position.offset, position.frame_index)
+            first, last = spans.get((position.topic, position.partition), (place, place))
+            spans[position.topic, position.partition] = (min(first, place), max(last, place))
+        ranges = [(partition, first, last) for partition, (first, last) in spans.items()]
+        found = self.rows(between(ranges), 2 * PAGE_ROWS)
+        if len(found) < 2 * PAGE_ROWS:
+            return {row.position: row for row in found if row.position in wanted}
+        kept = {}
+        for one in ranges:
+            for row in self.partition_rows(one[0], within=between([one])):
+                if row.position in wanted:
+                    kept[row.position] = row
+        return kept
+
+    def partition_rows(self, partition: Partition, start: Place | None = None, within: str = "1") -> Iterator[Row]:
+        """The rows of one partition after `start` for which `within` holds, in order."""
+        while True:
+            page = self.rows(f"{after(partition, start)} AND {within}")
+            yield from page
+            if len(page) < PAGE_ROWS:
+                return
+            start = (page[-1].offset, page[-1].frame_index)
+
+    def partitions(self) -> list[tuple[Partition, int]]:
+        """The partitions that have rows, and about how many (a row that was written twice counts twice)."""
+        found = self.query(
+            "SELECT topic, partition, count() FROM penstock.events_log GROUP BY topic, partition ORDER BY 1, 2"
+        )
+        return [((topic, partition), count) for topic, partition, count in found]
+
+    def contents(self, rows: Sequence[Row]) -> Iterator[Content]:
+        """The content of rows of one partition, in no order that matters."""
+        exchanges = ", ".join(sorted({literal(row.exchange_id) for row in rows}))
+        first, last = rows[0], rows[-1]
+        span = between([((first.topic, first.partition), (first.offset, first.frame_index), (last.offset, 0))])
+        yield from map(
+            Content._make,
+            self.query(
+                f"SELECT {CONTENT_COLUMNS} FROM penstock.content FINAL WHERE exchange_id IN ({exchanges}) AND {span}"
+            ),
+        )
+
+    def content_count(self) -> int:
+        """How many rows of content there are."""
+        return int(self.query("SELECT count() FROM penstock.content FINAL")[0][0])
+
+    def unsealed_before(self, partition: Partition, last: Place, limit: int) -> list[Position]:
+        """Rows of a partition up to `last` that have no leaf."""
+        span = between([(partition, (0, 0), last)])
+        found = self.query(
+            f"SELECT topic, partition, offset, frame_index FROM penstock.events_log FINAL WHERE {span} "
+            "AND (offset, frame_index) NOT IN (SELECT offset, frame_index FROM penstock.leaves FINAL WHERE "
+            f"topic = {literal(partition[0])} AND partition = {partition[1]}) "
+            f"ORDER BY offset, frame_index LIMIT {limit}"
+        )
+        return [Position._make(row) for row in found]
 
     def leaf_end(self) -> int:
         """One more than the highest leaf number; 0 without leaves."""
@@ -120,7 +183,7 @@ def beyond(places: Mapping[Partition, Place]) -> str:
 
 
 def between(ranges: Iterable[tuple[Partition, Place, Place]]) -> str:
-    """A condition on a table with positions: in one of the ranges, both ends included. False without ranges."""
+    """A condition on a table with positions: from a place to the end of an offset. False without ranges."""
     parts = [
         f"(topic = {literal(topic)} AND partition = {partition} AND {_from(first)} AND offset <= {last[0]})"
         for (topic, partition), first, last in ranges

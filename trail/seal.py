@@ -113,12 +113,11 @@ async def _term(sealer: Sealer, settings: Settings, wish: Wish) -> None:
         await sealer.open()
         signed_at = -settings.trail.checkpoint_every_s
         while True:
-            stop, sign = wish.stop, wish.sign
+            stop, sign, wish.sign = wish.stop, wish.sign, False
             more = await sealer.seal()
-            if more and (stop or sign):
-                continue
+            while more and (stop or sign):
+                more = await sealer.seal()
             if stop or sign or time.monotonic() - signed_at >= settings.trail.checkpoint_every_s:
-                wish.sign = wish.sign and not sign
                 checkpoint = await sealer.sign()
                 signed_at = time.monotonic()
                 _report(settings, "sealing", checkpoint=checkpoint, key=str(sealer.verifiers[0]))

@@ -1,0 +1,130 @@
+"""The traffic of one partition, in order: frames of each tap, and events of each exchange. Pure.
+
+A tap numbers its frames densely from 0 per epoch and partition, and the events of an exchange densely from 0: what is
+missing was dropped by the tap, which says so in a gap, or lost.
+"""
+
+from dataclasses import dataclass
+
+from .acts import Acts
+from .check_rows import OffsetHole
+from .leaf import Row, text
+from .report import Report
+
+
+@dataclass(frozen=True, slots=True)
+class FrameHole:
+    """Frame numbers `first` to `last` of a tap have not come. `offsets`: the hole in Kafka's offsets beside it."""
+
+    tap: str
+    epoch: int
+    first: int
+    last: int
+    where: str
+    offsets: OffsetHole | None
+
+
+@dataclass(frozen=True, slots=True)
+class SeqHole:
+    """Events `first` to `last` of an exchange have not come."""
+
+    exchange: str
+    first: int
+    last: int
+    where: str
+    tap: str
+    epoch: int
+
+
+class FrameCheck:
+    """Fed with all rows of one traffic partition. Memory grows with open exchanges and with holes."""
+
+    def __init__(self, report: Report) -> None:
+        self._report = report
+        self._next: dict[tuple[str, int], int] = {}
+        self._at: tuple[int, str, int] = (-1, "", 0)
+        self._open: dict[bytes, int] = {}
+        self._begin: Row | None = None
+        self._dead = 0
+        self.frames: list[FrameHole] = []
+        self.seqs: list[SeqHole] = []
+
+    def feed(self, row: Row, hole: OffsetHole | None) -> None:
+        """The next row, with the hole in the offsets before it."""
+        self._begin = self._begin or row
+        if row.kind == b"dead_letter":
+            self._dead += 1
+        tap = text(row.tap_id)
+        if tap and (row.offset, tap, row.tap_epoch) != self._at:
+            self._at = (row.offset, tap, row.tap_epoch)
+            self._frame(row, tap, hole)
+        if row.exchange_id and not row.duplicate_of and row.kind != b"dead_letter":
+            self._event(row, tap)
+
+    def finish(self, partition: int, acts: Acts, topic: str) -> None:
+        """After the last row: what no act names is a fault."""
+        self._report.exchanges_open += len(self._open)
+        torn: set[tuple[str, int]] = {(tap, epoch) for tap, epoch, number in acts.frames if number == partition}
+        for hole in self.frames:
+            beside = hole.offsets and acts.covers_offsets(topic, partition, (hole.offsets.first, hole.offsets.last))
+            if acts.covers_frames(hole.tap, hole.epoch, partition, (hole.first, hole.last)) or beside:
+                torn.add((hole.tap, hole.epoch))
+                continue
+            self._report.fault(
+                "frames",
+                hole.where,
+                f"frames {hole.first}–{hole.last} of tap {hole.tap} (epoch {hole.epoch}) are missing before it, and no "
+                f"gap names them",
+            )
+        for seq in self.seqs:
+            if seq.exchange in acts.torn or (seq.tap, seq.epoch) in torn or self._dead:
+                continue
+            self._report.fault(
+                "events",
+                seq.where,
+                f"events {seq.first}–{seq.last} of exchange {seq.exchange} are missing before it, and no gap names "
+                f"them",
+            )
+
+    def _frame(self, row: Row, tap: str, hole: OffsetHole | None) -> None:
+        key, number = (tap, row.tap_epoch), row.frame_number
+        wanted = self._next.get(key)
+        if wanted is None:
+            wanted = number if self._began_before(row) else 0
+        if number > wanted:
+            self.frames.append(FrameHole(tap, row.tap_epoch, wanted, number - 1, str(row.position), hole))
+        elif number < wanted and not row.duplicate_of and not self._fill(key, number):
+            self._report.fault(
+                "frames", str(row.position), f"frame {number} of tap {tap} (epoch {row.tap_epoch}) came twice"
+            )
+        self._next[key] = max(wanted, number + 1)
+
+    def _began_before(self, row: Row) -> bool:
+        """Whether the tap may have sent frames that were no longer in Kafka when the trail began."""
+        begin = self._begin or row
+        return begin.offset > 0 and row.tap_epoch <= begin.appended_at_ms * 1000
+
+    def _fill(self, key: tuple[str, int], number: int) -> bool:
+        for index, hole in enumerate(self.frames):
+            if (hole.tap, hole.epoch) == key and hole.first <= number <= hole.last:
+                parts = ((hole.first, number - 1), (number + 1, hole.last))
+                self.frames[index : index + 1] = [
+                    FrameHole(hole.tap, hole.epoch, first, last, hole.where, hole.offsets)
+                    for first, last in parts
+                    if first <= last
+                ]
+                return True
+        return False
+
+    def _event(self, row: Row, tap: str) -> None:
+        wanted = self._open.get(row.exchange_id)
+        if wanted is None:
+            self._report.exchanges += 1
+            wanted = row.seq if self._began_before(row) else 0
+        if row.seq > wanted:
+            exchange = text(row.exchange_id)
+            self.seqs.append(SeqHole(exchange, wanted, row.seq - 1, str(row.position), tap, row.tap_epoch))
+        if row.kind == b"completion":
+            self._open.pop(row.exchange_id, None)
+        else:
+            self._open[row.exchange_id] = max(wanted, row.seq + 1)

@@ -1,0 +1,72 @@
+"""The rows of one partition, in order: is the chain whole, are offsets and indexes dense? Pure."""
+
+from dataclasses import dataclass
+
+from penstock.schemas.commitment import ZERO
+from penstock.schemas.topics import COMPACTED
+
+from .leaf import Row, text
+from .report import Report
+from .sealing import Partition
+
+
+@dataclass(frozen=True, slots=True)
+class OffsetHole:
+    """Offsets `first` to `last` have no row."""
+
+    first: int
+    last: int
+
+
+class RowCheck:
+    """Fed with all rows of one partition, in the order of their positions."""
+
+    def __init__(self, partition: Partition, report: Report) -> None:
+        self._report = report
+        self._dense = text(partition[0]) not in COMPACTED
+        self._before: Row | None = None
+        self.holes: list[OffsetHole] = []
+        self.first: Row | None = None
+
+    def feed(self, row: Row) -> OffsetHole | None:
+        """Checks one row; returns the hole before it, which is a fault unless an act names it."""
+        report, before = self._report, self._before
+        report.rows += 1
+        if row.kind == b"dead_letter":
+            report.dead_lettered += 1
+        elif row.duplicate_of:
+            report.duplicates += 1
+        else:
+            report.stored += 1
+        self._check_chain(row, before)
+        self._before = row
+        if before is None:
+            self.first = row
+            self._check_index(row, 0)
+            return None
+        if row.offset == before.offset:
+            self._check_index(row, before.frame_index + 1)
+            return None
+        self._check_index(row, 0)
+        if self._dense and row.offset != before.offset + 1:
+            hole = OffsetHole(before.offset + 1, row.offset - 1)
+            self.holes.append(hole)
+            return hole
+        return None
+
+    def _check_chain(self, row: Row, before: Row | None) -> None:
+        wanted = ZERO if before is None else before.commitment
+        if row.previous != wanted:
+            what = (
+                "it is the first row, but names one before it"
+                if before is None
+                else (
+                    f"`previous` is not the commitment of the row before it ({before.position}): one of both was "
+                    f"altered, or a row between them is missing"
+                )
+            )
+            self._report.fault("chain", str(row.position), what)
+
+    def _check_index(self, row: Row, wanted: int) -> None:
+        if row.frame_index != wanted:
+            self._report.fault("indexes", str(row.position), f"index {wanted} of its frame is missing before it")

@@ -1,0 +1,152 @@
+"""Edge: reads all rows with their content, by partition; the audit topic first, since it names what is gone."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from penstock.schemas.topics import AUDIT, TRAFFIC
+
+from .acts import Acts
+from .check_content import Content, altered
+from .check_frames import FrameCheck
+from .check_rows import RowCheck
+from .leaf import Row, text
+from .ledger import Ledger
+from .report import Report
+from .sealing import Partition, Place
+from .verify_leaves import Progress, Protected
+
+CHUNK_ROWS: Final = 2000
+CHUNK_PROMPTS: Final = 200
+"""A prompt's part may have 700 KB: chunks stay below 150 MB of content."""
+MISSING_KEPT: Final = 100_000
+UNSEALED_NAMED: Final = 20
+
+
+class RowVerifier:
+    """One run over all rows. `run` may be called once."""
+
+    def __init__(self, ledger: Ledger, protected: Protected, report: Report, progress: Progress) -> None:
+        self._ledger = ledger
+        self._protected = protected
+        self._report = report
+        self._progress = progress
+        self._acts = Acts()
+        self._missing: list[tuple[str, str]] = []
+        self._finishing: list[tuple[Partition, RowCheck, FrameCheck | None]] = []
+        self._done = 0
+
+    def run(self) -> None:
+        """Checks all rows and their content. Rows that arrive meanwhile may or may not be among them."""
+        partitions = self._ledger.partitions()
+        total = sum(count for _, count in partitions)
+        audit_first = sorted(partitions, key=lambda found: (text(found[0][0]) != AUDIT, found[0]))
+        last: dict[Partition, Place] = {}
+        for partition, _ in audit_first:
+            last[partition] = self._partition(partition, total)
+        self._late_acts({partition: place for partition, place in last.items() if text(partition[0]) == AUDIT})
+        self._conclude()
+
+    def _partition(self, partition: Partition, total: int) -> Place:
+        rows = RowCheck(partition, self._report)
+        frames = FrameCheck(self._report) if text(partition[0]) == TRAFFIC else None
+        self._finishing.append((partition, rows, frames))
+        limit = self._protected.places.get(partition, (-1, 0))
+        within, place = 0, (-1, 0)
+        for chunk in chunks(self._ledger.partition_rows(partition)):
+            for row in chunk:
+                hole = rows.feed(row)
+                if frames is not None:
+                    frames.feed(row, hole)
+                place = (row.offset, row.frame_index)
+                within += place <= limit
+                self._report.unprotected += place > limit
+            self._contents(chunk)
+            self._done += len(chunk)
+            self._progress("rows", self._done, total)
+        if within > self._protected.rows.get(partition, 0):
+            for position in self._ledger.unsealed_before(partition, limit, UNSEALED_NAMED):
+                self._report.fault(
+                    "row_unsealed", str(position), "the row has no leaf, though rows after it have: it was added later"
+                )
+        return place
+
+    def _contents(self, chunk: list[Row]) -> None:
+        wanted = {row.position: row for row in chunk if row.kind != b"dead_letter"}
+        self._report.content_expected += len(wanted)
+        for content in self._ledger.contents(chunk):
+            row = wanted.pop(content.position, None)
+            if row is not None:
+                self._content(row, content)
+        for row in wanted.values():
+            self._gone(text(row.exchange_id), str(row.position), "its content is missing, and no erasure names it")
+
+    def _content(self, row: Row, content: Content) -> None:
+        if content.is_erased:
+            what = "its content was emptied, and no erasure names it"
+            return self._gone(text(row.exchange_id), str(row.position), what)
+        self._report.content_present += 1
+        self._report.content_redacted += bool(content.redacted)
+        found = altered(row, content)
+        if found:
+            self._report.fault("content_altered", str(row.position), f"its content was altered: {found}")
+        elif text(row.topic) == AUDIT:
+            self._acts.feed(content.body)
+        return None
+
+    def _gone(self, exchange: str, where: str, what: str) -> None:
+        if exchange in self._acts.erased:
+            self._report.content_erased += 1
+        elif len(self._missing) < MISSING_KEPT:
+            self._missing.append((exchange, f"{where}\n{what}"))
+        else:
+            self._report.content_missing += 1
+            self._report.fault("content_missing", where, what)
+
+    def _late_acts(self, audit: dict[Partition, Place]) -> None:
+        """Acts that were recorded while the other topics were read may name what was missing there."""
+        for partition, place in audit.items():
+            for chunk in chunks(self._ledger.partition_rows(partition, place)):
+                rows = {row.position: row for row in chunk}
+                for content in self._ledger.contents(chunk):
+                    row = rows.get(content.position)
+                    if row is not None and not altered(row, content):
+                        self._acts.feed(content.body)
+
+    def _conclude(self) -> None:
+        report = self._report
+        for exchange, fault in self._missing:
+            if exchange in self._acts.erased:
+                report.content_erased += 1
+            else:
+                where, _, what = fault.partition("\n")
+                report.content_missing += 1
+                report.fault("content_missing", where, what)
+        for (topic, number), rows, frames in self._finishing:
+            name = text(topic)
+            for hole in rows.holes:
+                if not self._acts.covers_offsets(name, number, (hole.first, hole.last)):
+                    what = f"offsets {hole.first}–{hole.last} have no row, and no gap names them"
+                    report.fault("offsets", f"{name}/{number}", what)
+            if frames is not None:
+                frames.finish(number, self._acts, name)
+        report.gaps, report.gap_events = self._acts.gaps, self._acts.gap_events
+        orphans = self._ledger.content_count() - report.content_present - report.content_erased
+        if orphans > 0:
+            report.note(
+                f"{orphans} rows of content belong to no event: a worker ended between its two writes, or they were "
+                f"added; nothing vouches for them"
+            )
+
+
+def chunks(rows: Iterator[Row]) -> Iterator[list[Row]]:
+    """`rows` in lists whose content fits in memory."""
+    chunk: list[Row] = []
+    prompts = 0
+    for row in rows:
+        chunk.append(row)
+        prompts += row.kind == b"prompt"
+        if len(chunk) == CHUNK_ROWS or prompts == CHUNK_PROMPTS:
+            yield chunk
+            chunk, prompts = [], 0
+    if chunk:
+        yield chunk
