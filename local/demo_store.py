@@ -64,9 +64,12 @@ def read_stored(client: Any) -> dict[str, Stored]:
             if origin == b"upstream":
                 delivered[exchange_id] = delivered.get(exchange_id, b"") + body
     return {
-        row[0]: Stored(*row, upstream.get(row[0], b""), delivered.get(row[0], b""), given.get(row[0], b""))
-        for row in client.query(_FACTS).result_rows
+        row[0]: Stored(*row, *_bodies(row[0], upstream, delivered, given)) for row in client.query(_FACTS).result_rows
     }
+
+
+def _bodies(exchange_id: str, *kinds: dict[str, bytes]) -> tuple[bytes, ...]:
+    return tuple(kind.get(exchange_id, b"") for kind in kinds)
 
 
 def read_kills(client: Any) -> list[StoredKill]:

@@ -33,7 +33,6 @@ MODELS: Final = (
     "claude-haiku-4-5",
 )
 CREDENTIALS: Final = ("authorization", "x-api-key", "api-key")
-ANSWERED: Final = frozenset({"openai.chat", "openai.completions", "embeddings", "anthropic.messages"})
 
 
 class Endpoint:
@@ -87,12 +86,10 @@ class Endpoint:
         try:
             plan = make_plan(request)
         except BadRequest as error:
-            return await writer.error(400, str(error))
+            return await writer.error(error.status, str(error))
         writer.plan(plan)
         if plan.asks.error is not None:
             return await writer.error(plan.asks.error, "this request asked for an error")
-        if plan.api not in ANSWERED:
-            return await writer.error(404, f"unknown path: {request.target.partition('?')[0]}")
         words = endpoint_anthropic if plan.api == "anthropic.messages" else endpoint_openai
         if plan.stream:
             return await writer.stream(words.events(plan), plan, self._rate_per_s)

@@ -20,7 +20,11 @@ LIMIT_MEMBERS: Final = ("max_completion_tokens", "max_tokens")
 
 
 class BadRequest(Exception):
-    """The request cannot be answered; the message goes to the client."""
+    """The request cannot be answered; status and message go to the client."""
+
+    def __init__(self, message: str, status: int = 400) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +75,8 @@ def make_plan(request: Request) -> Plan:
     """The plan for a request with a JSON body. BadRequest says what the caller did wrong."""
     dialect = dialect_of(request)
     info = read_request(dialect, request.method, request.target, request.body)
+    if info.api == "opaque":
+        raise BadRequest(f"unknown path: {request.target.partition('?')[0]}", 404)
     content = _content(request.body)
     if not info.model:
         raise BadRequest("you must provide a model parameter")
