@@ -1,0 +1,170 @@
+"""Pure: the state of one exchange, fed with its traffic events.
+
+Feeding an event again changes nothing, so a frame that is read twice, or a whole partition that is read again from an
+earlier offset, gives the same state.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import orjson
+
+from penstock.schemas.attribution import TokenCount
+from penstock.schemas.errors import EventError
+from penstock.schemas.events import Completion, Identity, PromptHead
+from penstock.schemas.frames import PART_MAX_BYTES, Event
+from penstock.schemas.ids import parse_rfc3339
+from penstock.schemas.records import read_value
+from penstock.wire.prompt import count_prompt
+from penstock.wire.request import RequestInfo, read_request
+
+from .reply import Reply, rough_tokens
+
+_NO_PROMPT: Final = TokenCount(tokens=0, source="none")
+
+
+@dataclass(frozen=True, slots=True)
+class Birth:
+    """Where and when an exchange began: its tap and that tap's epoch, the offset of its first frame, and that frame's
+    append time. `start` -1: further back than was read again."""
+
+    tap: str
+    epoch: int
+    start: int
+    started_at_us: int
+
+
+class Exchange:
+    """One exchange. `prefix_unseen`: its beginning was never read here; `holes`: events between are missing."""
+
+    def __init__(self, exchange_id: str, birth: Birth, body_max_bytes: int, *, prefix_unseen: bool = False) -> None:
+        self.id = exchange_id
+        self.birth = birth
+        self.subject = ""
+        self.prefix_unseen = prefix_unseen
+        self.holes = prefix_unseen
+        self.head: PromptHead | None = None
+        self.request = RequestInfo(api="opaque")
+        self.input: TokenCount | None = _NO_PROMPT if prefix_unseen else None
+        self.request_bytes = 0
+        self.reply: Reply | None = None
+        self.chunk_count = 0
+        self.completion: Completion | None = None
+        self.last_seq = -1
+        self.last_time_us = birth.started_at_us
+        self.abandoned = False
+        self._body: list[bytes] = []
+        self._max_bytes = body_max_bytes
+
+    @property
+    def identity(self) -> Identity:
+        """Who is charged."""
+        return self.head.identity if self.head else Identity(key_id=self.subject.removeprefix("key:") or "anonymous")
+
+    @property
+    def model(self) -> str:
+        """The model asked for."""
+        return self.request.model or (self.head.model if self.head else "")
+
+    @property
+    def output_tokens(self) -> int:
+        return self.reply.tokens if self.reply else 0
+
+    @property
+    def delivered_tokens(self) -> int:
+        return self.reply.delivered_tokens if self.reply else 0
+
+    def feed(self, event: Event) -> bool:
+        """Takes in the next event; False where it was taken in before. EventError where its JSON cannot be read: the
+        exchange then goes on without it."""
+        if event.seq <= self.last_seq:
+            return False
+        self.holes = self.holes or event.seq != self.last_seq + 1
+        self.last_time_us = _time_us(event)
+        self.last_seq = event.seq
+        self.subject = event.subject
+        if event.kind == "prompt":
+            self._prompt(event)
+        elif event.kind == "chunk":
+            self._chunk(event)
+        elif event.kind == "completion":
+            self._complete(read_value(Completion, event.body))
+        return True
+
+    def _prompt(self, event: Event) -> None:
+        if event.part == 0:
+            self.head = read_value(PromptHead, event.body)
+            self.request = RequestInfo(api=self.head.api, model=self.head.model, stream=self.head.stream)
+            return
+        body = event.body
+        self.request_bytes += len(body)
+        if self.request_bytes > self._max_bytes:
+            self._body.clear()
+        else:
+            self._body.append(body)
+        if len(body) < PART_MAX_BYTES and self.input is None and self._is_whole():
+            self._count_prompt()
+
+    def _is_whole(self) -> bool:
+        """Whether the parts so far are a whole JSON text: a body that passes through the tap comes in pieces."""
+        if not self._body or not self._body[-1].rstrip().endswith((b"}", b"]")):
+            return False
+        try:
+            orjson.loads(b"".join(self._body))
+        except orjson.JSONDecodeError:
+            return False
+        return True
+
+    def _count_prompt(self) -> None:
+        body = b"".join(self._body)
+        self._body.clear()
+        head = self.head
+        if head is not None and body:
+            found = read_request(head.dialect, head.method, head.path, body)
+            self.request = found if found.api == head.api else self.request
+        if not self.request_bytes or self.request.api == "opaque":
+            self.input = _NO_PROMPT
+        elif self.holes or not body:
+            rough = rough_tokens(self.request_bytes)
+            self.input = TokenCount(tokens=rough, source="estimated", method="bytes/4")
+        else:
+            self.input = count_prompt(self.request.api, self.model, body)
+
+    def _chunk(self, event: Event) -> None:
+        if self.input is None:
+            self._count_prompt()
+        self.chunk_count += 1
+        if self.reply is None:
+            self.reply = Reply(self.request.api, self.model, self._max_bytes, guess=self.prefix_unseen)
+        self.reply.feed(event)
+
+    def _complete(self, completion: Completion) -> None:
+        if self.input is None:
+            self._count_prompt()
+        if self.reply is not None:
+            self.reply.close(completion.content_encoding)
+        self.completion = completion
+
+    def abandon(self) -> None:
+        """Nothing more will come: the tap that ran this exchange is gone. Ends it as `tap_error`, as far as it got."""
+        self.abandoned = True
+        self._complete(
+            Completion(
+                outcome="tap_error",
+                status=0,
+                reason="the tap ended before the exchange did",
+                chunk_count=self.chunk_count,
+                request_bytes=self.request_bytes,
+                response_bytes=self.reply.upstream_bytes if self.reply else 0,
+                started_at_us=self.birth.started_at_us,
+                ended_at_us=max(self.last_time_us, self.birth.started_at_us),
+                duration_us=max(self.last_time_us - self.birth.started_at_us, 0),
+            )
+        )
+
+
+def _time_us(event: Event) -> int:
+    try:
+        return parse_rfc3339(event.time)
+    except ValueError as error:
+        raise EventError(f"event {event.seq} has no RFC 3339 time") from error

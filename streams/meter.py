@@ -1,0 +1,89 @@
+"""The meter: two agents over traffic and usage, wired together (DESIGN section 1).
+
+traffic ──▶ Counter ──▶ usage ──▶ Keeper ──▶ control (kill, block), violations, audit
+               └──▶ attribution, audit, control (kill of one exchange)
+"""
+
+from typing import Any, Final
+
+import faust
+
+from penstock.schemas.addresses import kafka_client
+from penstock.schemas.policy import load_policy
+from penstock.schemas.secrets import read_secret
+from penstock.schemas.settings import Settings
+from penstock.schemas.topics import TRAFFIC, USAGE
+from penstock.wire.tokens import count_text, encoding_for
+
+from .app import instance_of, make_app
+from .counter import Counter
+from .decisions import Rules
+from .keeper import Keeper
+from .outlet import Outlet
+from .rewind import Rewinder
+
+NAME: Final = "meter"
+SETTLE_EVERY_S: Final = 0.5
+RETIRE_EVERY_S: Final = 60.0
+
+
+def build_app(settings: Settings, instance: int) -> faust.App:
+    """The meter's Faust app. Reads policy and secret (PolicyError, SettingsError); opens no connection."""
+    app = make_app(NAME, settings, instance)
+    client, own_name = kafka_client(settings), instance_of(NAME, instance)
+    secret = read_secret("control_mac", settings.secrets.control_mac, settings.state)
+    outlet = Outlet(client, f"/meter/{own_name}", secret.current)
+    rules, rewinder = rules_of(settings, instance), Rewinder(client)
+    counter = Counter(rules, outlet, rewinder, own_name)
+    keeper = Keeper(rules, outlet, rewinder, own_name)
+    warm_up()
+
+    async def count(stream: Any) -> None:
+        async for event in stream.noack().events():
+            await counter.take(event.message)
+
+    async def keep(stream: Any) -> None:
+        async for event in stream.noack().events():
+            await keeper.take(event.message)
+
+    async def settle() -> None:
+        for message in [*await counter.settle(), *await keeper.settle()]:
+            message.ack(app.consumer)
+
+    async def forget(_app: Any, revoked: Any, **_: Any) -> None:
+        counter.forget()
+        keeper.forget()
+
+    async def close(_app: Any, **_: Any) -> None:
+        await settle()
+        await outlet.close()
+
+    app.agent(_topic(app, TRAFFIC), name="penstock.meter.traffic", concurrency=1)(count)
+    app.agent(_topic(app, USAGE), name="penstock.meter.usage", concurrency=1)(keep)
+    app.timer(SETTLE_EVERY_S, name="penstock.meter.settle")(settle)
+    app.timer(RETIRE_EVERY_S, name="penstock.meter.retire")(keeper.retire)
+    app.on_partitions_revoked.connect(forget, weak=False)
+    app.on_before_shutdown.connect(close, weak=False)
+    return app
+
+
+def rules_of(settings: Settings, instance: int) -> Rules:
+    """What this instance is told by settings and policy."""
+    policy = load_policy(settings.policy_path)
+    return Rules(
+        limits=policy.limits,
+        policy_version=policy.version,
+        actor=f"{NAME}:{instance}",
+        body_max_bytes=settings.tap.parse_max_bytes,
+        rewind_max_bytes=settings.streams.rewind_max_bytes,
+    )
+
+
+def warm_up() -> None:
+    """Loads the vocabularies now, so that no first stream waits for them."""
+    for model in ("gpt-4o", "claude-sonnet-4-5"):
+        count_text(encoding_for(model, "openai.chat"), "warm")
+
+
+def _topic(app: faust.App, name: str) -> Any:
+    return app.topic(name, value_type=bytes, value_serializer="raw", key_type=bytes, key_serializer="raw")

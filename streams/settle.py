@@ -1,0 +1,188 @@
+"""Pure: what an exchange has used while it runs, and its attribution at its end.
+
+Per side the strongest source counts: what the provider reported, else the text under the model's own tokenizer, else a
+calibrated estimate. What was reported before a stream was cut is no final figure of its output.
+"""
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Final
+
+from penstock.schemas.attribution import Attribution, Kill, TokenCount
+from penstock.schemas.events import Completion
+from penstock.schemas.usage import Totals
+from penstock.wire.price import price
+from penstock.wire.usage import Usage, merge_usage
+
+from .count import Exchange
+from .reply import rough_tokens
+
+_NOTHING: Final = TokenCount(tokens=0, source="none")
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MAY_HAVE_REACHED_UPSTREAM: Final = frozenset({"killed", "client_disconnected"})
+
+
+def running_totals(exchange: Exchange, *, priced: bool) -> Totals:
+    """What a running exchange has used by now. `priced` False leaves the cost at 0, which is cheaper."""
+    reply = exchange.reply
+    reported = merge_usage(reply.reader.api, reply.usage) if reply and reply.usage else None
+    counted = exchange.input.tokens if exchange.input else 0
+    input_tokens = reported.input_tokens if reported and reported.input_tokens is not None else counted
+    cost = Decimal(0)
+    if priced:
+        parts = Usage(
+            input_tokens=input_tokens,
+            output_tokens=exchange.output_tokens,
+            cached_tokens=reported.cached_tokens if reported else None,
+            cache_write_tokens=reported.cache_write_tokens if reported else None,
+        )
+        cost = _cost(exchange, exchange.model, parts)[0] or cost
+    return Totals(input_tokens=input_tokens, output_tokens=exchange.output_tokens, cost_usd=cost)
+
+
+def final_totals(settled: Attribution) -> Totals:
+    """What an ended exchange counts towards limits. A blocked one was no request."""
+    return Totals(
+        input_tokens=settled.input.tokens,
+        output_tokens=settled.output.tokens,
+        cost_usd=settled.cost_usd or Decimal(0),
+        requests=0 if settled.outcome == "blocked" else 1,
+    )
+
+
+def settle(exchange: Exchange, completion: Completion, policy_version: str) -> Attribution:
+    """The attribution of an exchange that has ended with `completion`. The same events give the same attribution."""
+    charged = is_charged(exchange, completion)
+    usage = _reported(exchange, completion) if charged else None
+    sides = (_input(exchange, usage), _output(exchange, completion, usage)) if charged else (_NOTHING, _NOTHING)
+    parts = Usage(
+        input_tokens=sides[0].tokens,
+        output_tokens=sides[1].tokens,
+        cached_tokens=usage.cached_tokens if usage else None,
+        cache_write_tokens=usage.cache_write_tokens if usage else None,
+        reasoning_tokens=usage.reasoning_tokens if usage else None,
+    )
+    model = completion.model or (exchange.reply.reader.model if exchange.reply else "") or exchange.model
+    cost, price_source = _cost(exchange, model, parts) if charged else (Decimal(0), "")
+    head, reply = exchange.head, exchange.reply
+    return Attribution(
+        exchange_id=exchange.id,
+        identity=exchange.identity,
+        upstream=head.upstream if head else "",
+        dialect=head.dialect if head else "opaque",
+        api=exchange.request.api if head or reply is None else reply.reader.api,
+        path=head.path if head else "",
+        model=model,
+        requested_model=exchange.model,
+        stream=exchange.request.stream,
+        status=completion.status,
+        outcome=completion.outcome,
+        reason=completion.reason,
+        finish_reason=_finish_reason(exchange, completion),
+        started_at_us=completion.started_at_us,
+        ended_at_us=completion.ended_at_us,
+        ttft_us=completion.ttft_us,
+        duration_us=completion.duration_us,
+        chunk_count=completion.chunk_count,
+        request_bytes=completion.request_bytes,
+        response_bytes=completion.response_bytes,
+        input=sides[0],
+        output=sides[1],
+        cached_tokens=parts.cached_tokens or 0,
+        cache_write_tokens=parts.cache_write_tokens or 0,
+        reasoning_tokens=parts.reasoning_tokens or 0,
+        counted_output_tokens=reply.tokens if charged and reply and reply.tokens else None,
+        usage_raw=completion.usage or (reply.usage if reply else []),
+        cost_usd=cost,
+        price_source=price_source,
+        lower_bound=charged and _is_lower_bound(exchange, completion, *sides),
+        prefix_unseen=exchange.prefix_unseen,
+        kill=_kill(exchange, completion),
+        policy_version=policy_version,
+    )
+
+
+def is_charged(exchange: Exchange, completion: Completion) -> bool:
+    """Whether anyone may be billed: not for a refused request, nor for one that the upstream turned down or never got.
+
+    A request that was cut before an answer began may have reached the upstream, and is charged its input.
+    """
+    if completion.outcome == "blocked" or completion.upstream_status >= 400:
+        return False
+    if completion.upstream_status or (exchange.reply and exchange.reply.upstream_bytes):
+        return True
+    return exchange.abandoned or completion.outcome in _MAY_HAVE_REACHED_UPSTREAM
+
+
+def _reported(exchange: Exchange, completion: Completion) -> Usage | None:
+    reply = exchange.reply
+    objects = completion.usage or (reply.usage if reply else [])
+    api = reply.reader.api if reply else exchange.request.api
+    return merge_usage(api, objects) if objects else None
+
+
+def _finish_reason(exchange: Exchange, completion: Completion) -> str:
+    return completion.finish_reason or (exchange.reply.reader.finish_reason if exchange.reply else "")
+
+
+def _is_final(exchange: Exchange, completion: Completion) -> bool:
+    """Whether the reply came to its own end, so that reported output is all of it."""
+    return completion.outcome == "completed" or bool(_finish_reason(exchange, completion))
+
+
+def _input(exchange: Exchange, usage: Usage | None) -> TokenCount:
+    if usage and usage.input_tokens is not None:
+        return TokenCount(tokens=usage.input_tokens, source="reported")
+    return exchange.input or _NOTHING
+
+
+def _output(exchange: Exchange, completion: Completion, usage: Usage | None) -> TokenCount:
+    counted = _counted(exchange)
+    if usage is None or usage.output_tokens is None:
+        return counted
+    if _is_final(exchange, completion) or usage.output_tokens > counted.tokens:
+        return TokenCount(tokens=usage.output_tokens, source="reported")
+    return counted
+
+
+def _counted(exchange: Exchange) -> TokenCount:
+    reply = exchange.reply
+    if reply is None or reply.reader.api in ("embeddings", "opaque"):
+        return _NOTHING
+    tokens, method = reply.tokens, reply.method
+    if reply.unread_bytes:
+        return TokenCount(tokens=tokens + rough_tokens(reply.unread_bytes), source="estimated", method="bytes/4")
+    exact = method.exact and not exchange.holes
+    return TokenCount(tokens=tokens, source="counted" if exact else "estimated", method=method.name)
+
+
+def _is_lower_bound(exchange: Exchange, completion: Completion, given: TokenCount, output: TokenCount) -> bool:
+    """Whether tokens may have been used that neither the text nor the provider shows."""
+    if exchange.prefix_unseen and given.source == "none":
+        return True
+    final = _is_final(exchange, completion)
+    if output.source == "reported" and final:
+        return False
+    if exchange.reply is None or not exchange.reply.upstream_bytes:
+        return not final
+    return exchange.reply.method.hidden or exchange.holes
+
+
+def _cost(exchange: Exchange, model: str, parts: Usage) -> tuple[Decimal | None, str]:
+    head = exchange.head
+    at = _EPOCH + timedelta(microseconds=exchange.birth.started_at_us)
+    upstream, dialect = (head.upstream, head.dialect) if head else ("", "opaque")
+    cost, source = price(model, upstream, parts, at, dialect) if model else (None, "")
+    if cost is None and exchange.model and model != exchange.model:
+        return price(exchange.model, upstream, parts, at, dialect)
+    return cost, source
+
+
+def _kill(exchange: Exchange, completion: Completion) -> Kill | None:
+    order = completion.killed_by
+    if order is None:
+        return None
+    allowed = order.allowed_output_tokens
+    beyond = 0 if allowed is None else max(0, exchange.delivered_tokens - allowed)
+    cut_us = None if order.crossed_at_us is None else order.applied_at_us - order.crossed_at_us
+    return Kill(order=order, overshoot_tokens=beyond, cut_us=cut_us)
