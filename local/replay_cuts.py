@@ -66,8 +66,10 @@ def _strip_json(data: bytes) -> bytes:
 
 
 def _drop(content: Any) -> bool:
-    """Whether a usage object was there (`usage: null` is none), at the top or in Anthropic's `message`."""
-    if not isinstance(content, dict):
-        return False
-    dropped = content.pop("usage") is not None if content.get("usage") is not None else False
-    return _drop(content.get("message")) or dropped
+    """Takes every usage object out of `content`, at any depth; whether there was one (`usage: null` is none)."""
+    own = isinstance(content, dict) and isinstance(content.get("usage"), dict)
+    if own:
+        del content["usage"]
+    parts = content.values() if isinstance(content, dict) else content if isinstance(content, list) else ()
+    within = [_drop(part) for part in parts]
+    return own or any(within)

@@ -65,3 +65,12 @@ def test_every_recorded_exchange_can_be_read(cassettes: dict[str, Cassette]) -> 
     assert len(cassettes) > 500
     for cassette in cassettes.values():
         assert not {"content-length", "transfer-encoding", "content-encoding"} & {name for name, _ in cassette.headers}
+
+
+def test_usage_can_be_taken_out_of_every_recorded_chat(cassettes: dict[str, Cassette]) -> None:
+    chats = [cassette for cassette in cassettes.values() if cassette.api in ("openai.chat", "anthropic.messages")]
+    assert len(chats) > 200
+    for cassette in chats:
+        body = cassette.body_without_usage()
+        assert b'"completion_tokens":' not in body and b'"output_tokens":' not in body, cassette.id
+        assert cassette.usage is not None or body == cassette.body
