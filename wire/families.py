@@ -28,6 +28,11 @@ class Method:
     hidden: bool = False
     calls: tuple[int, int, int] = (7, 0, 7)
 
+    @property
+    def thinks(self) -> bool:
+        """A reasoning model of OpenAI: the text of its prompts is counted exactly all the same."""
+        return self.hidden and self.encoding == "o200k_base"
+
 
 def _exact(encoding: str) -> Method:
     return Method(encoding, True, encoding, calls=(7, 20, 4))

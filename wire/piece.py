@@ -10,7 +10,7 @@ from typing import Final, Protocol
 
 import regex
 
-from .pretokens import pattern
+from .pretokens import pattern, stable
 from .vocabulary import token_ranks, vocabulary
 
 
@@ -142,6 +142,8 @@ def run_of(name: str, text: str) -> Run | None:
     """The run that `text` is, or None. `text` starts where a pre-token does."""
     if not text.strip(" \t\r\n"):
         return SpaceRun(name, text)
+    if stable(text) < len(text):
+        return None
     for whole, more in _KINDS[name]:
         if whole.fullmatch(text):
             found = pattern(name).match(text)

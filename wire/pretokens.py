@@ -41,8 +41,11 @@ def space_border(text: str) -> int:
 
 
 def settled(name: str, text: str) -> int:
-    """How many characters of `text`, from its start (a pre-token's start), are pre-tokens for good."""
-    known = text[: _stable(text)]
+    """How many characters of `text`, from its start (a pre-token's start), are pre-tokens for good.
+
+    They do not end with a space: alone, white space at an end is cut differently from white space before a word.
+    """
+    known = text[: stable(text)]
     letters: tuple[Kind, ...] = ("letter", "mark") if name == "o200k_base" else ("letter",)
     letters_reach = _letters(name, known, letters)
     reach = min(
@@ -56,11 +59,13 @@ def settled(name: str, text: str) -> int:
         of_letters = any(_kind(character) in letters for character in known[found.start() : found.start() + 2])
         if found.end() > (letters_reach if of_letters else reach):
             break
-        done = found.end()
+        if _kind(known[found.end() - 1]) != "space":
+            done = found.end()
     return done
 
 
-def _stable(text: str) -> int:
+def stable(text: str) -> int:
+    """How many characters of `text`, from its start, have a kind that is sure to be tiktoken's as well."""
     if text.isascii():
         return len(text)
     return next((place for place, character in enumerate(text) if _kind(character) == "unknown"), len(text))

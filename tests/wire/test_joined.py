@@ -8,67 +8,13 @@ from penstock.wire.joined import JoinedCount
 from penstock.wire.vocabulary import vocabulary
 
 NAMES = ("o200k_base", "cl100k_base")
-ATOMS = st.sampled_from(
-    [
-        *(
-            " ",
-            "  ",
-            "\n",
-            "\r\n",
-            "\n\n",
-            "\t",
-            " \n ",
-            "\u3000",
-            "\xa0",
-            "\x1c",
-            "/",
-            "'",
-            "’",
-            "'s",
-            "'RE",
-            "'ſ",
-            "ſ",
-        ),
-        *(
-            "word",
-            " word",
-            "Word",
-            "WORD",
-            "wOrd",
-            "a",
-            "B",
-            "漢",
-            "漢字かな",
-            "。",
-            "、",
-            "ไทย",
-            "ก็",
-            "हिन्दी",
-            "é",
-            "e\u0301",
-        ),
-        *(
-            "1",
-            "12",
-            "123",
-            "1234567",
-            "٣",
-            "²",
-            "😀",
-            "❤️",
-            "👩‍👩‍👧",
-            "\ud83d",
-            "\ude00",
-            "\U000323b0",
-            "==",
-            "(",
-            "{}",
-            "//",
-            "}",
-        ),
-        *("x" * 40, "=" * 60, " " * 90, "\n" * 70, "漢" * 50, "ABCD" * 20, "aB" * 30, "9" * 50, "\n " * 30, "ǅ", "ʰ"),
-    ]
-)
+WORDS = ["word", " word", "Word", "WORD", "wOrd", "a", "B", "ǅ", "ʰ", "é", "é", "ſ", "’", "'s", "'RE", "'ſ", "'"]
+SIGNS = ["/", "==", "(", "{}", "//", "}", "。", "、", "😀", "❤️", "👩‍👩‍👧", "=" * 60]
+SPACES = [" ", "  ", "\n", "\r\n", "\n\n", "\t", " \n ", "\u3000", "\xa0", "\x1c", "\n " * 30, " " * 90, "\n" * 70]
+SCRIPTS = ["漢", "漢字かな", "漢" * 50, "ไทย", "ก็", "हिन्दी", "\ud83d", "\ude00", "\U000323b0"]
+DIGITS = ["1", "12", "123", "1234567", "٣", "²", "9" * 50]
+LONG = ["x" * 40, "ABCD" * 20, "aB" * 30]
+ATOMS = st.sampled_from([*WORDS, *SIGNS, *SPACES, *SCRIPTS, *DIGITS, *LONG])
 PIECES = st.lists(st.one_of(ATOMS, st.text(max_size=6)), max_size=40)
 
 
