@@ -48,12 +48,14 @@ class StoredKill:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """All that the checks look at. `sent` by request id, `stored` by exchange id."""
+    """All that the checks look at. `sent` by request id, `stored` by exchange id; `spend` is what `penstock spend` says
+    of each team's input and output tokens."""
 
     outcomes: list[Outcome]
     sent: Mapping[str, Sent]
     stored: Mapping[str, Stored]
     kills: list[StoredKill]
+    spend: Mapping[str, tuple[int, int]]
     verified: bool
 
     def of(self, outcome: Outcome) -> tuple[Stored | None, Sent | None]:
@@ -83,6 +85,7 @@ def check_all(evidence: Evidence) -> list[Check]:
         _check("every answer is rebuilt byte for byte", _different(evidence)),
         _check("every program got the text that the endpoint sent it", _texts(evidence)),
         _check("every token count equals the endpoint's own", _tokens(evidence)),
+        _check("what each team is said to have used is the sum of it", _spend(evidence)),
         _check("every exchange with a known model has a price", _prices(evidence)),
         _check(f"team {LIMITED} was cut in mid-stream, and its SDK raised", _cut(evidence)),
         _check("the overshoot is counted right", _overshoot(evidence)),
@@ -146,9 +149,21 @@ def _tokens(evidence: Evidence) -> Iterable[str]:
             continue
         if stored.input_tokens != sent.input_tokens:
             yield f"{stored.exchange_id}: {stored.input_tokens} input tokens, the endpoint says {sent.input_tokens}"
-        expected = _count(stored, stored.upstream) if stored.exchange_id in evidence.killed else sent.output_tokens
+        expected = _output(evidence, stored, sent)
         if stored.output_tokens != expected:
             yield f"{stored.exchange_id}: {stored.output_tokens} output tokens, the endpoint says {expected}"
+
+
+def _spend(evidence: Evidence) -> Iterable[str]:
+    sums = dict[str, tuple[int, int]]()
+    for outcome in evidence.outcomes:
+        stored, sent = evidence.of(outcome)
+        before = sums.get(outcome.call.team, (0, 0))
+        if stored is not None and sent is not None:
+            sums[outcome.call.team] = (before[0] + sent.input_tokens, before[1] + _output(evidence, stored, sent))
+    for team in sums.keys() | evidence.spend.keys():
+        if sums.get(team) != evidence.spend.get(team):
+            yield f"{team}: spend says {evidence.spend.get(team)}, the endpoint {sums.get(team)}"
 
 
 def _prices(evidence: Evidence) -> Iterable[str]:
@@ -215,6 +230,11 @@ def _others(evidence: Evidence) -> Iterable[str]:
         for stored in evidence.stored.values()
     ):
         yield "no stream of another team was running at the cut"
+
+
+def _output(evidence: Evidence, stored: Stored, sent: Sent) -> int:
+    """Output tokens to be charged: of a cut stream what had reached the tap, else the endpoint's own figure."""
+    return _count(stored, stored.upstream) if stored.exchange_id in evidence.killed else sent.output_tokens
 
 
 def _count(stored: Stored, body: bytes) -> int:

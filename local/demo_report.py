@@ -4,19 +4,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from penstock.trail.spend import Spend
+
 from .demo_checks import Check, Evidence, identical
-
-
-@dataclass(frozen=True, slots=True)
-class SpendRow:
-    """What one team used of one model."""
-
-    team: str
-    model: str
-    exchanges: int
-    input_tokens: int
-    output_tokens: int
-    cost_usd: Decimal | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +15,7 @@ class Report:
 
     evidence: Evidence
     checks: list[Check]
-    spend: list[SpendRow]
+    spend: list[Spend]
     leaves: int
     duration_s: float
 
@@ -45,8 +35,8 @@ class Report:
             ],
             "spend": [
                 {
-                    "team": row.team,
-                    "model": row.model,
+                    "team": row.group["team"],
+                    "model": row.group["model"],
                     "input_tokens": row.input_tokens,
                     "output_tokens": row.output_tokens,
                     "cost_usd": None if row.cost_usd is None else _number(row.cost_usd),

@@ -66,6 +66,7 @@ def truth() -> Evidence:
             "e4": stored("e4", "support", "completed", 1, (5, 90), (short, short, short)),
         },
         kills=[StoredKill("e2", f"team:{LIMITED}", BEFORE + PAST - LIMIT_TOKENS, 12.5, 49)],
+        spend={LIMITED: (10, BEFORE + cut_at), "support": (5, 1)},
         verified=True,
     )
 
@@ -105,6 +106,8 @@ def with_outcome(evidence: Evidence, place: int, **changes: object) -> Evidence:
         lie(lambda e: with_stored(e, "e1", input_tokens=6), "token count"),
         lie(lambda e: with_stored(e, "e2", output_tokens=999), "token count"),
         lie(lambda e: with_stored(e, "e4", cost_usd=None), "price"),
+        lie(lambda e: replace(e, spend={**e.spend, "support": (5, 2)}), "sum of it"),
+        lie(lambda e: replace(e, spend={**e.spend, "nobody": (1, 1)}), "sum of it"),
         lie(lambda e: replace(e, kills=[]), "cut in mid-stream"),
         lie(lambda e: with_outcome(e, 1, error=""), "cut in mid-stream"),
         lie(lambda e: replace(e, kills=[replace(e.kills[0], overshoot_tokens=0)]), "overshoot"),
