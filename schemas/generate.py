@@ -21,6 +21,7 @@ MODELS: Final[dict[str, type[BaseModel]]] = {
     "coverage": violations.Coverage,
     "gap": audit.Gap,
     "key": keys.KeyRecord,
+    "meter-position": usage.MeterPosition,
     "order": control.Order,
     "policy": policy.Policy,
     "prompt-head": events.PromptHead,
