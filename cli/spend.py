@@ -1,6 +1,7 @@
 """`penstock spend`: who used how much."""
 
 import json
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Final
@@ -31,8 +32,8 @@ def run(
     elif not found:
         print("no exchange was settled in that time")
     else:
-        console = Console()
-        console.print(_table(groups, found), width=None if console.is_terminal else PIPE_COLUMNS)
+        console = Console(width=None if sys.stdout.isatty() else PIPE_COLUMNS)
+        console.print(_table(groups, found))
 
 
 def _table(groups: list[str], found: list[Spend]) -> Table:
