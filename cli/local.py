@@ -30,3 +30,16 @@ def kafka(listen: Listen = None, state: State = None, config: Config = None) -> 
     settings = load_settings(config)
     given = settings.kafka.embedded.listen if settings.kafka.embedded else "127.0.0.1:9092"
     asyncio.run(run_kafka(listen or given, (state or settings.state).resolve()))
+
+
+@app.command()
+def clickhouse(listen: Listen = None, state: State = None, config: Config = None) -> None:
+    """The ClickHouse engine behind its HTTP dialect. Address and passwords: <state>/run/clickhouse.json."""
+    from penstock.local.store import run_store
+
+    json_logs()
+    settings = load_settings(config)
+    given = settings.clickhouse.embedded
+    address = listen or (given.listen if given else "127.0.0.1:8123")
+    fsync, open_reads = (given.fsync, given.open_reads) if given else (True, True)
+    asyncio.run(run_store(address, (state or settings.state).resolve(), open_reads, fsync))

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from .errors import ServiceUnavailable, SettingsError
 from .settings import Settings
 
-Role = Literal["writer", "reader"]
+Role = Literal["admin", "writer", "reader"]
 
 
 def write_run_file(run: Path, name: str, content: dict[str, Any]) -> Path:
