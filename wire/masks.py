@@ -1,31 +1,174 @@
-"""What must not be published: credentials in headers, paths and bodies; and which headers may be."""
+"""What must not be published: credentials in headers, paths and bodies.
 
-from collections.abc import Iterable, Sequence
+Places that authenticate are those of DESIGN 6.6: Authorization and Proxy-Authorization (RFC 9110, 11), the key headers
+of the providers, Cookie (RFC 6265), query parameters, userinfo (RFC 3986, 3.2.1), WebSocket subprotocols.
+"""
+
+import base64
+import binascii
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
+from typing import Final
+from urllib.parse import unquote_to_bytes
+
+from .published import REQUEST_HEADERS, RESPONSE_HEADERS, published
+
+__all__ = [
+    "REQUEST_HEADERS",
+    "RESPONSE_HEADERS",
+    "SHORTEST_BYTES",
+    "Place",
+    "credentials_of",
+    "mask_body",
+    "mask_path",
+    "published",
+]
 
 Place = tuple[int, int]
 """First byte and the byte after the last."""
 
-REQUEST_HEADERS: frozenset[str] = frozenset()
-RESPONSE_HEADERS: frozenset[str] = frozenset()
+SHORTEST_BYTES: Final = 8
+"""A shorter credential is not looked for in bodies: `test` or `dummy` would blot out ordinary words, and protects
+nothing. In headers and paths it is left out as any other."""
 
-
-def published(headers: Iterable[tuple[bytes, bytes]], allowed: frozenset[str]) -> dict[str, str]:
-    """The headers (lower-case names) that `allowed` names; a repeated one is joined by `, `."""
-    raise NotImplementedError
+_KEY_HEADERS: Final = (
+    b"x-api-key",
+    b"api-key",
+    b"x-goog-api-key",
+    b"x-amz-security-token",
+    b"ocp-apim-subscription-key",
+)
+_QUERY: Final = re.compile(
+    r"([?&;])((?:x-)?(?:[a-z0-9]+[-_])*(?:key|apikey|token|auth|authorization|signature|sig|secret|password|passwd|pwd"
+    r"|credential|jwt|code))=([^&;#]*)",
+    re.IGNORECASE,
+)
+_USERINFO: Final = re.compile(r"^([a-z][a-z0-9+.-]*://)([^/?#@]*)@", re.IGNORECASE)
+_SUBPROTOCOL: Final = re.compile(
+    rb"^(?:openai-insecure-api-key|authorization|bearer|token|base64url\.bearer\.[^,]*?)\.(.+)$", re.I
+)
 
 
 def mask_path(path: str) -> str:
-    """`path` with the values of query parameters that authenticate, and userinfo, masked by `*` at equal length."""
-    raise NotImplementedError
+    """`path` with what authenticates masked by `*` at equal length: values of such query parameters, and userinfo.
+
+    Names are compared without case and percent-encoding: `key`, `api_key`, `access_token`, `x-amz-signature`, ….
+    """
+    path = _USERINFO.sub(lambda found: found[1] + "*" * len(found[2]) + "@", path)
+    if "%" in path.partition("?")[2]:
+        return _masked_query(path)
+    return _QUERY.sub(lambda found: f"{found[1]}{found[2]}={'*' * len(found[3])}", path)
+
+
+def _masked_query(path: str) -> str:
+    head, mark, query = path.partition("?")
+    parts = re.split(r"([&;])", query)
+    for place, part in enumerate(parts):
+        name, equals, value = part.partition("=")
+        clear = unquote_to_bytes(name).decode("latin-1")
+        if equals and _QUERY.fullmatch(f"?{clear}="):
+            parts[place] = f"{name}={'*' * len(value)}"
+    return head + mark + "".join(parts)
 
 
 def credentials_of(
     headers: Iterable[tuple[bytes, bytes]], path: str, credential_headers: Sequence[str] = ()
 ) -> list[bytes]:
-    """Every credential that a request carries, the most telling first: see docs."""
-    raise NotImplementedError
+    """Every credential that a request carries, without repetition; the first is the one that says who calls.
+
+    Order: the configured headers, Authorization, the providers' key headers, query parameters, subprotocols, userinfo,
+    Proxy-Authorization, cookies. `Bearer` and other schemes are taken off; of `Basic` the user and password follow.
+    """
+    fields = [(name.lower(), value.strip()) for name, value in headers]
+    found: list[bytes] = []
+    for wanted in (name.lower().encode("latin-1") for name in credential_headers):
+        found += [part for name, value in fields if name == wanted for part in _authorization(value)]
+    found += [part for name, value in fields if name == b"authorization" for part in _authorization(value)]
+    found += [value for wanted in _KEY_HEADERS for name, value in fields if name == wanted]
+    found += _in_path(path)
+    for name, value in fields:
+        if name == b"sec-websocket-protocol":
+            found += [part[1] for item in value.split(b",") if (part := _SUBPROTOCOL.match(item.strip()))]
+    found += [part for name, value in fields if name == b"proxy-authorization" for part in _authorization(value)]
+    for name, value in fields:
+        if name == b"cookie":
+            found += [item.partition(b"=")[2].strip().strip(b'"') for item in value.split(b";")]
+    return [value for value in dict.fromkeys(found) if value]
+
+
+def _authorization(value: bytes) -> Iterator[bytes]:
+    scheme, space, rest = value.partition(b" ")
+    if not space:
+        yield value
+    elif scheme.upper().startswith(b"AWS4-"):
+        signature = re.search(rb"Signature=([0-9a-fA-F]+)", rest)
+        yield signature[1] if signature else rest
+    else:
+        yield rest.strip()
+    if scheme.lower() == b"basic":
+        try:
+            pair = base64.b64decode(rest, validate=True)
+        except binascii.Error:
+            return
+        yield pair
+        yield pair.partition(b":")[2]
+
+
+def _in_path(path: str) -> Iterator[bytes]:
+    for part in re.split(r"[&;]", path.partition("?")[2].partition("#")[0]):
+        name, _, value = part.partition("=")
+        if _QUERY.fullmatch(f"?{unquote_to_bytes(name).decode('latin-1')}="):
+            yield unquote_to_bytes(value.replace("+", " "))
+            yield value.encode("latin-1", "replace")
+    userinfo = _USERINFO.match(path)
+    if userinfo:
+        yield unquote_to_bytes(userinfo[2])
+        yield unquote_to_bytes(userinfo[2].partition(":")[2])
 
 
 def mask_body(body: bytes, credentials: Sequence[bytes]) -> tuple[bytes, list[Place]]:
-    """`body` with each credential masked by `*` at equal length, and the places."""
-    raise NotImplementedError
+    """`body` with each credential of at least 8 bytes masked by `*` at equal length, and the places, in order.
+
+    Found as it is, with JSON escapes (`\\/`, `\\u0073`) and percent-encoded, in any mixture of these.
+    """
+    places: list[Place] = []
+    for credential in credentials:
+        if len(credential) < SHORTEST_BYTES:
+            continue
+        if b"\\" in body or b"%" in body:
+            places += [found.span() for found in _shape(credential).finditer(body)]
+        elif credential in body:
+            places += [found.span() for found in re.finditer(re.escape(credential), body)]
+    if not places:
+        return body, []
+    places = _joined(places)
+    masked = bytearray(body)
+    for start, end in places:
+        masked[start:end] = b"*" * (end - start)
+    return bytes(masked), places
+
+
+@lru_cache(maxsize=256)
+def _shape(credential: bytes) -> re.Pattern[bytes]:
+    """A pattern for every way to write the credential."""
+    return re.compile(b"".join(map(_written, credential)))
+
+
+def _written(byte: int) -> bytes:
+    character = re.escape(bytes([byte]))
+    number = b"%02x" % byte
+    ways = [character, rb"\\u00(?i:%b)" % number, rb"%%(?i:%b)" % number]
+    if byte in b'/"\\':
+        ways.insert(0, rb"\\" + character)
+    return b"(?:" + b"|".join(ways) + b")"
+
+
+def _joined(places: list[Place]) -> list[Place]:
+    joined: list[Place] = []
+    for start, end in sorted(places):
+        if joined and start <= joined[-1][1]:
+            joined[-1] = (joined[-1][0], max(end, joined[-1][1]))
+        else:
+            joined.append((start, end))
+    return joined
