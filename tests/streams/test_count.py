@@ -1,0 +1,173 @@
+"""What is counted does not depend on frames, repeats or reads, and a cut stream keeps what was delivered apart."""
+
+import gzip
+import itertools
+import json
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from penstock.schemas import frames
+from penstock.schemas.errors import EventError
+from penstock.schemas.frames import Event, read_event
+from penstock.streams.count import Birth, Exchange
+from penstock.streams.reply import inflated
+
+from .scripts import T0_US, TAP, Talk
+
+BIRTH = Birth(TAP, 1, 0, T0_US)
+
+
+def exchange(*, prefix_unseen: bool = False, body_max_bytes: int = 1 << 20) -> Exchange:
+    return Exchange("x", BIRTH, body_max_bytes, prefix_unseen=prefix_unseen)
+
+
+def fed(events: Sequence[bytes], **given: bool | int) -> Exchange:
+    found = exchange(**given)  # type: ignore[arg-type]
+    for raw in events:
+        found.feed(read_event(raw))
+    return found
+
+
+def test_the_prompt_is_counted_once_its_body_is_whole() -> None:
+    talk = Talk()
+    head, part = talk.prompt("one two three")
+    found = fed([head])
+    assert found.input is None
+    found.feed(read_event(part))
+    assert found.input is not None
+    assert (found.input.tokens, found.input.source) == (3 + 3 + 1 + 3, "counted")
+    assert (found.model, found.identity.team) == ("gpt-4o", "research")
+
+
+def test_a_body_that_comes_in_pieces_waits_for_its_end() -> None:
+    talk = Talk()
+    head, part = talk.prompt("one two three")
+    body = read_event(part).body
+    talk.seq = 1
+    pieces = [
+        talk.write(frames.PROMPT, body[:20], origin=b"client", extra=b',"part":1'),
+        talk.write(frames.PROMPT, body[20:], origin=b"client", extra=b',"part":2'),
+    ]
+    found = fed([head, pieces[0]])
+    assert found.input is None
+    found.feed(read_event(pieces[1]))
+    assert found.input is not None and found.input.tokens == 10
+
+
+def test_a_body_that_is_too_large_is_estimated_by_its_length() -> None:
+    talk = Talk()
+    found = fed([*talk.prompt("word " * 1000), talk.words(1)], body_max_bytes=1000)
+    assert found.input is not None
+    assert (found.input.source, found.input.method, found.input.tokens) == (
+        "estimated",
+        "bytes/4",
+        found.request_bytes // 4,
+    )
+
+
+def test_withheld_words_are_counted_but_not_as_delivered() -> None:
+    talk = Talk()
+    events = [*talk.prompt(), talk.words(3), talk.words(2), talk.words(4, withheld=True)]
+    ending = talk.write(frames.CHUNK, b'data: {"error":{"message":"five more words are here"}}\n\n', origin=b"tap")
+    found = fed([*events, ending, talk.end("killed")])
+    assert (found.output_tokens, found.delivered_tokens) == (9, 5)
+
+
+def test_repeated_events_change_nothing() -> None:
+    talk = Talk()
+    events = [read_event(raw) for raw in [*talk.prompt(), talk.words(3), talk.words(2), talk.end()]]
+    found = exchange()
+    for index, event in enumerate(events):
+        assert found.feed(event)
+        assert not any(found.feed(earlier) for earlier in events[: index + 1])
+    assert found.output_tokens == 5
+    assert not found.holes
+
+
+def test_a_missing_event_is_a_hole() -> None:
+    talk = Talk()
+    events = [*talk.prompt(), talk.words(3), talk.words(2)]
+    assert fed(events[:2] + events[3:]).holes
+
+
+def body_of(words: int) -> bytes:
+    usage = {"prompt_tokens": 9, "completion_tokens": words, "total_tokens": 9 + words}
+    message = {"role": "assistant", "content": " a" * words}
+    content = {"object": "chat.completion", "model": "gpt-4o-2024-08-06", "choices": [{"index": 0, "message": message}]}
+    return json.dumps({**content, "usage": usage}).encode()
+
+
+@pytest.mark.parametrize("encoding", ["", "gzip"])
+def test_a_whole_answer_is_read_at_its_end(encoding: str) -> None:
+    talk = Talk()
+    body = gzip.compress(body_of(7)) if encoding else body_of(7)
+    events = [*talk.prompt(), talk.write(frames.CHUNK, body[:30]), talk.write(frames.CHUNK, body[30:])]
+    found = fed([*events, talk.end(content_encoding=encoding)])
+    assert found.output_tokens == found.delivered_tokens == 7
+    assert found.reply is not None and found.reply.usage[-1]["completion_tokens"] == 7
+
+
+def test_an_answer_in_an_unknown_coding_is_known_by_its_length_alone() -> None:
+    talk = Talk()
+    found = fed([*talk.prompt(), talk.write(frames.CHUNK, b"\x00" * 40), talk.end(content_encoding="br")])
+    assert found.reply is not None
+    assert (found.output_tokens, found.reply.unread_bytes) == (0, 40)
+
+
+def test_inflating_stops_at_the_bound() -> None:
+    assert inflated(gzip.compress(b"x" * 1000), "gzip", 100) is None
+    assert inflated(gzip.compress(b"x" * 1000)[:-4], "gzip", 2000) == b"x" * 1000
+    assert inflated(b"damaged", "gzip", 100) is None
+
+
+def test_a_suffix_alone_is_read_by_what_its_chunks_look_like() -> None:
+    talk = Talk(key="k9")
+    talk.prompt()
+    found = fed([talk.words(3), talk.words(2)], prefix_unseen=True)
+    assert (found.output_tokens, found.identity.key_id) == (5, "k9")
+    assert found.reply is not None and found.reply.reader.api == "openai.chat"
+
+
+def test_a_prompt_head_that_cannot_be_read_is_an_event_error() -> None:
+    bad = Talk().write(frames.PROMPT, b"{}", origin=b"client")
+    with pytest.raises(EventError):
+        exchange().feed(read_event(bad))
+
+
+def state(found: Exchange) -> tuple[object, ...]:
+    return found.input, found.output_tokens, found.delivered_tokens, found.chunk_count, found.last_seq
+
+
+@given(st.lists(st.tuples(st.integers(1, 5), st.booleans()), max_size=12), st.data())
+def test_counts_do_not_depend_on_where_reads_and_events_were_cut(
+    deltas: list[tuple[int, bool]], data: st.DataObject
+) -> None:
+    talk = Talk()
+    prompt = talk.prompt()
+    chunks = [talk.words(count) for count, _ in deltas]
+    stream = b"".join(read_event(raw).body for raw in chunks)
+    again = Talk()
+    again.id = talk.id
+    again.prompt()
+    borders = sorted(data.draw(st.sets(st.integers(0, len(stream)), max_size=8)) | {0, len(stream)})
+    reads = [again.write(frames.CHUNK, stream[a:b]) for a, b in itertools.pairwise(borders)]
+    one, other = fed([*prompt, *chunks, talk.end()]), fed([*prompt, *reads, again.end()])
+    assert one.output_tokens == other.output_tokens == sum(count for count, _ in deltas)
+
+
+@given(st.lists(st.integers(0, 11)))
+def test_any_order_of_repeats_ends_in_the_same_state(indexes: list[int]) -> None:
+    talk = Talk()
+    events: list[Event] = [read_event(raw) for raw in [*talk.prompt(), *(talk.words(2) for _ in range(9)), talk.end()]]
+    plain, repeated = exchange(), exchange()
+    for event in events:
+        plain.feed(event)
+    reached = 0
+    for index in [*indexes, *range(len(events))]:
+        if index <= reached:
+            repeated.feed(events[index])
+            reached = max(reached, index + 1)
+    assert state(plain) == state(repeated)
