@@ -1,0 +1,106 @@
+"""Frames of a tap and events of an exchange are dense, unless a gap says otherwise."""
+
+from collections.abc import Sequence
+
+from penstock.schemas.audit import AuditEvent, Gap
+from penstock.trail.acts import Acts
+from penstock.trail.check_frames import FrameCheck
+from penstock.trail.check_rows import OffsetHole
+from penstock.trail.leaf import Row
+from penstock.trail.report import Report
+
+from .rows import EPOCH, TOPIC, rows_of
+
+ROWS = rows_of(6)
+
+
+def act(**fields: object) -> bytes:
+    return (
+        AuditEvent.model_validate({"subject": "", "actor": "tap:t1", "at_us": 1, **fields}).model_dump_json().encode()
+    )
+
+
+def gap(first: int, last: int, exchanges: Sequence[str] = ()) -> bytes:
+    found = Gap(
+        tap="t1",
+        epoch=EPOCH,
+        partition=0,
+        events=2,
+        first_frame=first,
+        last_frame=last,
+        exchanges=list(exchanges),
+        cause="memory",
+    )
+    return act(act="gap", details=found.model_dump())
+
+
+def checked(rows: Sequence[Row], acts: Acts | None = None, hole: tuple[int, OffsetHole] | None = None) -> list[str]:
+    report = Report("log")
+    check = FrameCheck(report)
+    for row in rows:
+        check.feed(row, hole[1] if hole and row.offset == hole[0] and row.frame_index == 0 else None)
+    check.finish(0, acts or Acts(), TOPIC.decode())
+    return [fault.kind for fault in report.faults]
+
+
+def fed(*bodies: bytes) -> Acts:
+    acts = Acts()
+    for body in bodies:
+        acts.feed(body)
+    return acts
+
+
+def without_frame(number: int) -> list[Row]:
+    """The rows as if the tap had dropped a frame: Kafka's offsets stay dense."""
+    kept = [row for row in ROWS if row.frame_number != number]
+    return [row._replace(offset=row.offset - (row.frame_number > number)) for row in kept]
+
+
+def test_dense_frames_and_events_have_no_fault() -> None:
+    assert checked(ROWS) == []
+
+
+def test_a_dropped_frame_is_a_fault_until_a_gap_names_it() -> None:
+    assert checked(without_frame(3)) == ["frames", "events"]
+    assert checked(without_frame(3), fed(gap(3, 3))) == []
+    assert checked(without_frame(3), fed(gap(2, 2))) == ["frames"], "a gap of the tap explains torn exchanges"
+    assert checked(without_frame(3), fed(gap(1, 1, ["x1"]), gap(3, 5))) == []
+
+
+def test_frames_from_the_middle_on_are_a_fault_only_where_the_trail_began_with_the_topic() -> None:
+    assert checked(without_frame(0)) == ["frames", "events"]
+    began_late = [row._replace(offset=row.offset + 100) for row in ROWS[4:]]
+    assert checked(began_late) == []
+
+
+def test_a_frame_that_comes_late_fills_its_hole() -> None:
+    late = [*without_frame(3), *(row._replace(offset=5, duplicate_of=b"") for row in ROWS[6:8])]
+    assert "frames" not in checked(late)
+
+
+def test_a_frame_that_comes_twice_is_a_fault_unless_its_rows_say_so() -> None:
+    again = [row._replace(offset=6) for row in ROWS[2:4]]
+    assert "frames" in checked([*ROWS, *again])
+    assert checked([*ROWS, *(row._replace(duplicate_of=b"x") for row in again)]) == []
+
+
+def test_records_that_kafka_lost_explain_the_frames_in_them() -> None:
+    kept = [row for row in ROWS if row.offset != 3]
+    lost = act(act="gap", details={"topic": TOPIC.decode(), "partition": 0, "first": 3, "last": 3})
+    assert checked(kept, fed(lost), (4, OffsetHole(3, 3))) == []
+    assert checked(kept, Acts(), (4, OffsetHole(3, 3))) == ["frames", "events"]
+
+
+def test_acts_that_cannot_be_read_name_nothing() -> None:
+    acts = fed(b"", b"{}", act(act="gap", details={"topic": "x", "first": "no"}), act(act="gap", details={"tap": 1}))
+    assert (acts.frames, acts.offsets, acts.gaps) == ({}, {}, 0)
+
+
+def test_erasures_name_exchanges_in_three_ways() -> None:
+    acts = fed(
+        act(act="erased", exchange_id="a"),
+        act(act="erased", subject="exchange:b"),
+        act(act="erased", details={"exchanges": ["c", "d"]}),
+        act(act="hold", exchange_id="e"),
+    )
+    assert acts.erased == {"a", "b", "c", "d"}
