@@ -1,0 +1,71 @@
+"""The path says which api a request belongs to, the body what it asks for."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from penstock.schemas.events import Api, Dialect
+from penstock.wire.request import RequestInfo, api_of, read_request
+
+from .conftest import Cassette
+
+
+@pytest.mark.parametrize(
+    ("dialect", "path", "api"),
+    [
+        ("openai", "/v1/chat/completions", "openai.chat"),
+        ("openai", "/openai/v1/chat/completions?x=1", "openai.chat"),
+        ("openai", "/chat/completions/", "openai.chat"),
+        ("openai", "/openai/deployments/mine/chat/completions?api-version=2024-10-21", "openai.chat"),
+        ("openai", "/v1/completions", "openai.completions"),
+        ("openai", "/v1/embeddings", "embeddings"),
+        ("openai", "/v1/messages", "anthropic.messages"),
+        ("anthropic", "/v1/chat/completions", "openai.chat"),
+        ("anthropic", "/anthropic/v1/messages", "anthropic.messages"),
+        ("anthropic", "/v1/messages/count_tokens", "opaque"),
+        ("anthropic", "/v1/messages/batches", "opaque"),
+        ("openai", "/v1/threads/abc/messages", "opaque"),
+        ("openai", "/v1/responses", "opaque"),
+        ("gemini", "/v1beta/openai/chat/completions", "openai.chat"),
+        ("opaque", "/v1/chat/completions", "opaque"),
+        ("openai", "/v1/models", "opaque"),
+    ],
+)
+def test_path(dialect: Dialect, path: str, api: Api) -> None:
+    assert api_of(dialect, "POST", path) == api
+    assert api_of(dialect, "GET", path) == "opaque"
+
+
+def test_members() -> None:
+    body = {"model": "gpt-4o", "stream": True, "stream_options": {"include_usage": True}, "n": 3}
+    info = read_request("openai", "POST", "/v1/chat/completions", json.dumps(body).encode())
+    assert info == RequestInfo("openai.chat", "gpt-4o", True, True, 3)
+
+
+def test_a_body_that_is_not_read_leaves_what_the_path_says() -> None:
+    path = "/openai/deployments/my%20model/chat/completions"
+    assert read_request("openai", "POST", path, None) == RequestInfo("openai.chat", "my model")
+    assert read_request("openai", "POST", "/v1/messages", None) == RequestInfo("anthropic.messages")
+
+
+def test_several_prompts_are_several_replies() -> None:
+    body = json.dumps({"model": "m", "prompt": ["a", "b"], "n": 2}).encode()
+    assert read_request("openai", "POST", "/v1/completions", body).n == 4
+    tokens = json.dumps({"model": "m", "prompt": [1, 2, 3]}).encode()
+    assert read_request("openai", "POST", "/v1/completions", tokens).n == 1
+
+
+@given(body=st.one_of(st.binary(), st.recursive(st.none() | st.booleans() | st.text() | st.integers(), st.lists)))
+def test_never_raises(body: object) -> None:
+    raw = body if isinstance(body, bytes) else json.dumps({"model": body, "n": body, "stream_options": body}).encode()
+    assert read_request("openai", "POST", "/v1/chat/completions", raw).n >= 1
+
+
+def test_recorded_requests(cassettes: list[Cassette]) -> None:
+    for one in cassettes:
+        dialect: Dialect = "anthropic" if one.record["provider"] == "anthropic" else "openai"
+        info = read_request(dialect, "POST", one.record["path"], json.dumps(one.request).encode())
+        assert info.api == one.api, one.id
+        assert info.stream == one.is_stream, one.id
