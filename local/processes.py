@@ -1,11 +1,15 @@
 """Edge: processes of this deployment: tethered commands, pid files, and leftovers of a supervisor that was killed."""
 
+import fcntl
 import os
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+
+from penstock.schemas.errors import ServiceUnavailable
 
 TETHER = Path(__file__).with_name("tether.py")
 
@@ -55,6 +59,25 @@ def stop_leftover(run: Path, name: str, marks: Sequence[str], patience_s: float)
         if _gone_within(pid, wait_s, marks):
             break
     return pid
+
+
+@contextmanager
+def only_one(folder: Path, what: str) -> Iterator[None]:
+    """Holds `folder/.owner` for this process. The kernel lets go when the process ends, however it ends."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".owner").open("a+") as owner:
+        try:
+            fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            owner.seek(0)
+            holder = owner.read().strip() or "unknown"
+            raise ServiceUnavailable(
+                f"{what}: process {holder} already runs on {folder}: stop it first, or use another state folder"
+            ) from error
+        owner.truncate(0)
+        owner.write(str(os.getpid()))
+        owner.flush()
+        yield
 
 
 def _gone_within(pid: int, wait_s: float, marks: Sequence[str]) -> bool:

@@ -15,9 +15,8 @@ from aiohttp import web
 
 from penstock.schemas.addresses import write_run_file
 
-from .kafka import only_one
 from .ports import join_address, require_free, require_loopback
-from .processes import write_pid
+from .processes import only_one, write_pid
 from .store_engine import Engine
 from .store_http import Store
 from .store_roles import Accounts
@@ -31,7 +30,8 @@ log = structlog.get_logger("penstock.local.store")
 async def run_store(listen: str, state: Path, open_reads: bool = True, fsync: bool = True) -> None:
     """Serves until SIGTERM or SIGINT, then lets running statements end (at most `DRAIN_S`) and returns.
 
-    Passwords are new at every start. ServiceUnavailable says why it cannot start.
+    Passwords are made at the first start and stay, so that clients outlive a restart of the store.
+    ServiceUnavailable says why it cannot start.
     """
     host, port = require_loopback("embedded ClickHouse", listen)
     folder, run = state / "clickhouse", state / "run"
@@ -42,7 +42,7 @@ async def run_store(listen: str, state: Path, open_reads: bool = True, fsync: bo
         write_pid(run, "clickhouse", os.getpid())
         if port:
             require_free("embedded ClickHouse", host, port, "clickhouse.embedded.listen (or --listen)")
-        accounts = Accounts.fresh()
+        accounts = _accounts(folder / "accounts.json")
         # In the main thread: importing chdb changes the working directory for a moment.
         store = Store(Engine(folder, fsync), accounts, open_reads)
         runner = web.AppRunner(
@@ -65,3 +65,17 @@ async def run_store(listen: str, state: Path, open_reads: bool = True, fsync: bo
             (run / "clickhouse.json").unlink(missing_ok=True)
             await runner.cleanup()
             store.close()
+
+
+def _accounts(path: Path) -> Accounts:
+    """The passwords in `path`, made where there are none, or where a write was cut short."""
+    try:
+        return Accounts.parse(path.read_text())
+    except (OSError, ValueError):
+        accounts = Accounts.fresh()
+    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(accounts.text())
+    fresh.replace(path)
+    return accounts

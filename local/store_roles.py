@@ -8,6 +8,7 @@ reader   reads of tables, views and system tables; no file, no network, no setti
 import base64
 import binascii
 import hmac
+import json
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -22,13 +23,25 @@ ROLES: Final[tuple[Role, ...]] = ("admin", "writer", "reader")
 
 @dataclass(frozen=True, slots=True)
 class Accounts:
-    """One user a role, named `penstock_ROLE`, with the password made at this start. The repr shows none."""
+    """One user a role, named `penstock_ROLE`, with a random password. The repr shows none."""
 
     passwords: Mapping[Role, str] = field(repr=False)
 
     @classmethod
     def fresh(cls) -> "Accounts":
         return cls({role: secrets.token_urlsafe(32) for role in ROLES})
+
+    @classmethod
+    def parse(cls, text: str) -> "Accounts":
+        """What `text` held when it was written; ValueError where it is anything else."""
+        passwords = json.loads(text)
+        if not isinstance(passwords, dict) or any(len(str(passwords.get(role, ""))) < 40 for role in ROLES):
+            raise ValueError("no passwords of the store")
+        return cls({role: str(passwords[role]) for role in ROLES})
+
+    def text(self) -> str:
+        """For a file that its owner alone reads."""
+        return json.dumps(dict(self.passwords))
 
     def published(self) -> dict[str, dict[str, str]]:
         """What clickhouse.json holds for each role."""
