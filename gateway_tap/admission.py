@@ -1,0 +1,95 @@
+"""Pure: whether a new request may go to its upstream. Mode observe never refuses; it says what would have been done."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from penstock.schemas.events import AppliedOrder
+
+from .exchange import Step
+from .identity import Caller, scopes_of
+from .orders import Orders, Standing
+from .refuse import Refusal, not_ready
+
+
+@dataclass(slots=True)
+class Gate:
+    """What the tap knows of its own condition. In mode enforce a closed gate refuses; `loss`: what the policy says
+    about control orders that no longer arrive, set while they do not."""
+
+    mode: Literal["observe", "enforce"]
+    ready: bool = False
+    stopping: bool = False
+    loss: Literal["allow", "deny_new", "deny_all"] = "allow"
+
+    @property
+    def enforcing(self) -> bool:
+        return self.mode == "enforce"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Why a request is not served (`refusal`), or in mode observe would not have been (`order`)."""
+
+    step: Step
+    reason: str
+    refusal: Refusal
+    order: AppliedOrder | None = None
+
+
+def admit(gate: Gate, orders: Orders, caller: Caller, model: str, room: bool, now_us: int) -> Verdict | None:
+    """None: the request may go on. `room`: the publisher would take its events (asked in audit strict)."""
+    if gate.enforcing and not gate.ready:
+        return _unavailable("its orders and keys have not been read yet")
+    if gate.enforcing and gate.loss != "allow":
+        return _unavailable("it does not hear orders any more, and the policy refuses requests until it does")
+    if not room:
+        return _unavailable("the audit trail cannot be written")
+    if caller.refused:
+        return _key_refused(caller, now_us, observed=not gate.enforcing)
+    standing = orders.closing(scopes_of(caller.identity, model), now_us)
+    if standing is not None:
+        return blocked(standing, now_us, observed=not gate.enforcing)
+    return None
+
+
+def blocked(standing: Standing, now_us: int, *, observed: bool = False) -> Verdict:
+    """The refusal that a standing order asks for."""
+    refusal = Refusal(429, standing.order.reason, _code(standing), standing.retry_after_s(now_us))
+    return Verdict(Step.BLOCK, standing.order.reason, refusal, standing.applied(now_us, observed=observed))
+
+
+def killed(standing: Standing, now_us: int) -> Verdict:
+    """The refusal of an exchange that was killed before its answer began."""
+    refusal = Refusal(429, standing.order.reason, kill_code(standing), standing.order.retry_after_s)
+    return Verdict(Step.KILL, standing.order.reason, refusal, standing.applied(now_us))
+
+
+def kill_code(standing: Standing) -> str:
+    """The machine-readable reason in a kill's ending."""
+    return "budget_exceeded" if standing.order.limit_scope else "killed_by_policy"
+
+
+def _code(standing: Standing) -> str:
+    if standing.order.action == "revoke":
+        return "access_revoked"
+    return "budget_exceeded" if standing.order.limit_scope else "blocked_by_policy"
+
+
+def _unavailable(what: str) -> Verdict:
+    refusal = not_ready(what)
+    return Verdict(Step.FAULT, refusal.message, refusal)
+
+
+def _key_refused(caller: Caller, now_us: int, *, observed: bool) -> Verdict:
+    scope = f"key:{caller.identity.key_id}"
+    order = AppliedOrder(
+        order_id=f"{scope}/{caller.refused}",
+        scope=scope,
+        reason=caller.refused,
+        epoch=0,
+        decided_at_us=now_us,
+        received_at_us=now_us,
+        applied_at_us=now_us,
+        observed=observed,
+    )
+    return Verdict(Step.BLOCK, caller.refused, Refusal(401, caller.refused, "invalid_api_key"), order)

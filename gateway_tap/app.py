@@ -1,0 +1,201 @@
+"""The tap, wired: reads in the order of the data.
+
+client ─▶ downstream ─▶ relay ─▶ upstream        (pool, routes, identity, admission beside it)
+                          │ tape, capture
+                          ▼
+                       publish ─▶ Kafka ─▶ control ─▶ orders, keys ─▶ relay.kill
+"""
+
+import asyncio
+import contextlib
+import functools
+import gc
+import os
+import signal
+from typing import Any, Final
+
+import structlog
+import uvloop
+
+from penstock.schemas.addresses import kafka_client, write_run_file
+from penstock.schemas.policy import load_policy
+from penstock.schemas.secrets import read_secret
+from penstock.schemas.settings import Settings
+
+from . import gauges
+from .admin import Admin
+from .admission import Gate
+from .clock import Clock
+from .control import Control
+from .core import Core
+from .deadlines import Deadlines
+from .downstream import Downstream
+from .identity import Keys, Trusted
+from .orders import Orders
+from .pool import Pool
+from .publish import KafkaPublisher
+from .publisher import Publisher
+from .routes import Routes
+from .salts import Salts
+
+BACKLOG: Final = 4096
+FLUSH_S: Final = 10.0
+TICK_S: Final = 0.5
+
+log = structlog.get_logger("penstock.tap")
+
+
+def build(settings: Settings, publisher: Publisher, clock: Clock) -> Core:
+    """All parts of a tap but its sockets and its readers of Kafka."""
+    policy = load_policy(settings.policy_path)
+    deadlines = Deadlines(clock, settings.tap.timeouts)
+    routes = Routes(settings.upstreams)
+    return Core(
+        tap=settings.tap,
+        routes=routes,
+        pools={route.name: Pool(route, settings.tap.timeouts, deadlines, clock) for route in routes},
+        keys=Keys(policy.keys),
+        trusted=Trusted(settings.tap.trusted_callers),
+        pepper=read_secret("pepper", settings.secrets.pepper, settings.state).current,
+        orders=Orders(settings.tap.id),
+        gate=Gate(settings.tap.mode, ready=settings.tap.mode == "observe"),
+        publisher=publisher,
+        clock=clock,
+        salts=Salts(),
+        deadlines=deadlines,
+        policy_version=policy.version,
+    )
+
+
+async def listen(core: Core, address: str) -> tuple[asyncio.Server, str]:
+    """Serves clients at `address`; returns the server and its real address."""
+    host, _, port = address.rpartition(":")
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: Downstream(core), host, int(port), backlog=BACKLOG)
+    return server, _real(server)
+
+
+class App:
+    """One tap process."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._clock = Clock()
+        self._epoch = self._clock.now_us()
+        client = functools.partial(kafka_client, settings)
+        self._publisher = KafkaPublisher(
+            settings.tap.id, self._epoch, settings.kafka.partitions, settings.tap.queue_max_bytes, client, self._clock
+        )
+        self._core = build(settings, self._publisher, self._clock)
+        secrets = read_secret("control_mac", settings.secrets.control_mac, settings.state).all
+        self._control = Control(self._core, secrets, client)
+        self._loss = load_policy(settings.policy_path).failures
+        self._stopping = asyncio.Event()
+
+    async def run(self) -> None:
+        """Serves until SIGTERM or SIGINT; then lets running exchanges end, and flushes."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stopping.set)
+        self._publisher.start()
+        self._core.deadlines.start()
+        reading = asyncio.create_task(self._control.run())
+        ticking = asyncio.create_task(self._tick())
+        server, address = await listen(self._core, self._settings.tap.listen)
+        admin, admin_address = await self._listen_admin()
+        self._publish_addresses(address, admin_address)
+        gc.collect()
+        gc.freeze()
+        await self._stopping.wait()
+        await self._drain(server)
+        for task in (reading, ticking):
+            task.cancel()
+        await asyncio.gather(reading, ticking, return_exceptions=True)
+        lost = await self._publisher.close(FLUSH_S)
+        admin.close()
+        log.info("stopped", unpublished_events=lost)
+
+    async def _drain(self, server: asyncio.Server) -> None:
+        core = self._core
+        core.gate.stopping = True
+        server.close()
+        for client in list(core.clients):
+            client.stop()
+        if core.running:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(core.quiet.wait(), self._settings.tap.timeouts.drain_s)
+        for relay in list(core.running.values()):
+            relay.stop()
+        for pool in core.pools.values():
+            pool.close()
+        core.deadlines.close()
+
+    async def _tick(self) -> None:
+        """Twice a second: readiness, control loss, expired orders."""
+        gate, core = self._core.gate, self._core
+        while True:
+            gate.ready = gate.ready or self._control.read_to_end.is_set()
+            silent = self._control.silent_s > self._loss.control_loss_after_s
+            gate.loss = self._loss.on_control_loss if silent else "allow"
+            core.orders.expire(self._clock.now_us())
+            await asyncio.sleep(TICK_S)
+
+    async def _listen_admin(self) -> tuple[asyncio.Server, str]:
+        host, _, port = self._settings.tap.admin.rpartition(":")
+        loop = asyncio.get_running_loop()
+        admin = await loop.create_server(lambda: Admin(self._status, self._metrics), host, int(port))
+        return admin, _real(admin)
+
+    def _publish_addresses(self, address: str, admin: str) -> None:
+        tap = self._settings.tap
+        content: dict[str, Any] = {
+            "url": f"http://{address}",
+            "admin": f"http://{admin}",
+            "pid": os.getpid(),
+            "tap": tap.id,
+            "epoch": self._epoch,
+        }
+        write_run_file(self._settings.run, "tap", content)
+        log.info("listening", **content, mode=tap.mode, audit=tap.audit)
+
+    def _status(self) -> tuple[bool, dict[str, object]]:
+        gate = self._core.gate
+        stale = not self._control.read_to_end.is_set() or self._control.silent_s > self._loss.control_loss_after_s
+        ready = gate.ready and not gate.stopping
+        return ready, {"ready": ready, "stale": stale, "mode": gate.mode, "control_silent_s": self._control.silent_s}
+
+    def _metrics(self) -> bytes:
+        core, publisher = self._core, self._publisher
+        outcomes = [({"outcome": outcome}, float(count)) for outcome, count in sorted(core.outcomes.items())]
+        return gauges.exposition(
+            [
+                ("penstock_tap_exchanges_total", "counter", "Exchanges that have ended, by outcome.", outcomes),
+                ("penstock_tap_running", "gauge", "Exchanges that run now.", [({}, len(core.running))]),
+                ("penstock_tap_clients", "gauge", "Client connections.", [({}, len(core.clients))]),
+                ("penstock_tap_events_total", "counter", "Events acknowledged.", [({}, publisher.delivered)]),
+                ("penstock_tap_events_dropped_total", "counter", "Events dropped.", [({}, publisher.dropped)]),
+                ("penstock_tap_queue_bytes", "gauge", "Bytes that wait for Kafka.", [({}, publisher.bytes)]),
+                ("penstock_tap_orders", "gauge", "Standing orders.", [({}, len(core.orders))]),
+                ("penstock_tap_orders_rejected_total", "counter", "Wrong orders.", [({}, self._control.rejected)]),
+                (
+                    "penstock_tap_control_silent_seconds",
+                    "gauge",
+                    "Since Kafka last answered.",
+                    [({}, self._control.silent_s)],
+                ),
+            ]
+        )
+
+
+def run(settings: Settings) -> None:
+    """Runs the tap in this process until it is told to stop."""
+    uvloop.run(_main(settings))
+
+
+async def _main(settings: Settings) -> None:
+    await App(settings).run()
+
+
+def _real(server: asyncio.Server) -> str:
+    host, port = server.sockets[0].getsockname()[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -1,0 +1,145 @@
+"""Pure: follows the answer of one exchange: events or reads for the tape, figures for the completion, and the place
+where a stream may be cut.
+
+Upstream bytes are given to `answer` in the order in which they came; what the client got is the same bytes, until
+`cut` or `made_here` part the two.
+"""
+
+import hashlib
+from typing import Any
+
+from penstock.schemas.events import Api
+from penstock.schemas.frames import PART_MAX_BYTES
+from penstock.wire.sse import EventSplitter
+
+from .reply import ReplyReader
+from .tape import Tape
+
+
+class Capture:
+    """The answer side of one exchange."""
+
+    __slots__ = (
+        "_chunks",
+        "_client",
+        "_client_bytes",
+        "_digest",
+        "_mid_event",
+        "_reply",
+        "_splitter",
+        "_tape",
+        "bytes",
+    )
+
+    def __init__(self, tape: Tape, api: Api, *, sse: bool, encoding: bytes) -> None:
+        self._tape = tape
+        self._reply = ReplyReader(api, sse, encoding)
+        self._splitter = EventSplitter(PART_MAX_BYTES) if sse and encoding in (b"", b"identity") else None
+        self._digest = hashlib.sha256()
+        self._client: Any = None
+        self._client_bytes = 0
+        self._chunks = 0
+        self._mid_event = False
+        self.bytes = 0
+
+    @property
+    def cuttable(self) -> bool:
+        """The answer is a plain SSE stream: an ending of our own may be written at an event border."""
+        return self._splitter is not None
+
+    @property
+    def at_border(self) -> bool:
+        """The last byte given to the client ended an event."""
+        return not self._mid_event
+
+    @property
+    def pending_bytes(self) -> int:
+        """Bytes of an event that has begun and not ended."""
+        return len(self._splitter.rest) if self._splitter is not None else 0
+
+    def answer(self, data: bytes, stamp: bytes) -> list[bytes]:
+        """Upstream bytes that the client got. Returns the events that they completed."""
+        self._count(data)
+        if self._splitter is None:
+            self._tape.read(data, stamp)
+            self._reply.read(data)
+            self._chunks += 1
+            return []
+        events = self._split(data)
+        self._record(events, stamp)
+        return events
+
+    def cut(self, data: bytes, stamp: bytes) -> int | None:
+        """Upstream bytes that came after a kill was decided in the middle of an event. The bytes up to that event's end
+        are the client's: their number is returned, the rest is recorded as withheld. None: the event goes on, all of
+        `data` is the client's."""
+        assert self._splitter is not None
+        before = len(self._splitter.rest)
+        events = self._split(data)
+        if not events:
+            self._count(data)
+            return None
+        given = len(events[0]) - before
+        self._count(data[:given])
+        self._record(events[:1], stamp)
+        self._withhold(data[given:], events[1:], stamp)
+        return given
+
+    def made_here(self, data: bytes, stamp: bytes) -> None:
+        """Bytes of our own that the client got: an ending."""
+        self._part()
+        self._client.update(data)
+        self._client_bytes += len(data)
+        self._tape.made_here(data, stamp)
+
+    def end(self, stamp: bytes) -> None:
+        """No more comes from upstream: what is left of an event, or behind a mask, becomes the last chunk."""
+        if self._splitter is None:
+            self._tape.read_end(stamp)
+            return
+        rest = self._splitter.finish()
+        if rest:
+            self._record([rest], stamp)
+
+    def figures(self) -> dict[str, Any]:
+        """Members of `Completion` that this side knows."""
+        upstream = self._digest.hexdigest()
+        return {
+            "chunk_count": self._chunks,
+            "response_bytes": self.bytes,
+            "response_sha256": upstream,
+            "client_bytes": self.bytes if self._client is None else self._client_bytes,
+            "client_sha256": upstream if self._client is None else self._client.hexdigest(),
+            **self._reply.figures(),
+        }
+
+    def _split(self, data: bytes) -> list[bytes]:
+        assert self._splitter is not None
+        events = self._splitter.feed(data)
+        self._mid_event = not self._splitter.at_border
+        return events
+
+    def _record(self, events: list[bytes], stamp: bytes, *, withheld: bool = False) -> None:
+        if events:
+            self._tape.events(events, stamp, withheld=withheld)
+            self._reply.events(events)
+            self._chunks += len(events)
+
+    def _count(self, data: bytes) -> None:
+        self.bytes += len(data)
+        self._digest.update(data)
+
+    def _part(self) -> None:
+        """From here on the client's body differs from the upstream's."""
+        if self._client is None:
+            self._client = self._digest.copy()
+            self._client_bytes = self.bytes
+
+    def _withhold(self, data: bytes, events: list[bytes], stamp: bytes) -> None:
+        assert self._splitter is not None
+        self._part()
+        self._mid_event = False
+        self.bytes += len(data)
+        self._digest.update(data)
+        rest = self._splitter.finish()
+        self._record([*events, rest] if rest else events, stamp, withheld=True)

@@ -1,0 +1,94 @@
+"""What every relay of a tap shares: parts made once at start, and the exchanges that run."""
+
+import asyncio
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from penstock.schemas.frames import EventWriter
+from penstock.schemas.settings import Tap
+from penstock.wire import masks
+
+from .admission import Gate
+from .clock import Clock
+from .deadlines import Deadlines
+from .identity import Keys, Trusted
+from .orders import Orders, Standing
+from .partition import partition_of
+from .pool import Pool
+from .publisher import Publisher
+from .routes import Routes
+from .salts import Salts
+from .tape import Tape
+
+if TYPE_CHECKING:
+    from .downstream import Downstream
+    from .relay import Relay
+
+
+@dataclass(slots=True)
+class Core:
+    """The tap's own parts. `running` holds each exchange from its first event to its last, by id."""
+
+    tap: Tap
+    routes: Routes
+    pools: dict[str, Pool]
+    keys: Keys
+    trusted: Trusted
+    pepper: bytes = field(repr=False)
+    orders: Orders
+    gate: Gate
+    publisher: Publisher
+    clock: Clock
+    salts: Salts
+    deadlines: Deadlines
+    policy_version: str
+    running: "dict[str, Relay]" = field(default_factory=dict)
+    clients: "set[Downstream]" = field(default_factory=set)
+    outcomes: Counter[str] = field(default_factory=Counter)
+    request_headers: frozenset[str] = frozenset()
+    response_headers: frozenset[str] = frozenset()
+    source: str = ""
+    quiet: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self.source = f"/tap/{self.tap.id}"
+        extra = frozenset(name.lower() for name in self.tap.published_headers)
+        self.request_headers = masks.REQUEST_HEADERS | extra
+        self.response_headers = masks.RESPONSE_HEADERS | extra
+
+    @property
+    def strict(self) -> bool:
+        """Audit strict: the upstream is called, and the last bytes are given, once Kafka has acknowledged."""
+        return self.tap.audit == "strict"
+
+    def tape(self, exchange_id: str, key_id: str, credentials: list[bytes]) -> tuple[Tape, int]:
+        """A tape for a new exchange, and the partition that it writes to."""
+        partition = partition_of(exchange_id, self.publisher.partitions)
+        publish = self.publisher.publish
+        writer = EventWriter(exchange_id, self.source, f"key:{key_id}")
+        return Tape(writer, lambda events: publish(partition, exchange_id, events), self.salts, credentials), partition
+
+    def ended(self, relay: "Relay") -> None:
+        """An exchange has published its last event. `quiet` is set whenever none is left."""
+        self.running.pop(relay.exchange.id, None)
+        self.outcomes[relay.exchange.outcome or "tap_error"] += 1
+        if not self.running:
+            self.quiet.set()
+
+    def begun(self, relay: "Relay") -> None:
+        """An exchange publishes its first event."""
+        self.running[relay.exchange.id] = relay
+        self.quiet.clear()
+
+    def kill(self, standing: Standing) -> None:
+        """A kill order has arrived: every running exchange of its scope ends, or (observe) notes it."""
+        scope = standing.order.scope
+        kind, _, name = scope.partition(":")
+        if kind == "exchange":
+            relay = self.running.get(name)
+            if relay is not None:
+                relay.kill(standing)
+            return
+        for relay in [relay for relay in self.running.values() if scope in relay.scopes]:
+            relay.kill(standing)

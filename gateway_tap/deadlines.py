@@ -1,0 +1,61 @@
+"""Edge: looks through everything that waits for a peer, a few times a second, and ends what has waited too long.
+
+One sweep over plain numbers costs less than a timer per request, and a deadline moves by an assignment.
+"""
+
+import asyncio
+import math
+from typing import Final, Protocol
+
+from penstock.schemas.settings import Timeouts
+
+from .clock import Clock
+
+NEVER: Final = math.inf
+SWEEP_MAX_S: Final = 0.5
+
+
+class Waiting(Protocol):
+    """Something with a deadline. `expire` is called once it has passed; it must move the deadline or go away."""
+
+    deadline_s: float
+
+    def expire(self) -> None: ...
+
+
+class Deadlines:
+    """The set of what waits. Deadlines are times of `clock.monotonic_s`, kept to within one sweep."""
+
+    def __init__(self, clock: Clock, timeouts: Timeouts) -> None:
+        shortest_s = min(
+            timeouts.connect_s,
+            timeouts.first_byte_s,
+            timeouts.idle_s,
+            timeouts.client_header_s,
+            timeouts.client_body_idle_s,
+        )
+        self._every_s = min(SWEEP_MAX_S, shortest_s / 4)
+        self._clock = clock
+        self._waiting: set[Waiting] = set()
+        self._task: asyncio.Task[None] | None = None
+
+    def add(self, waiting: Waiting) -> None:
+        self._waiting.add(waiting)
+
+    def remove(self, waiting: Waiting) -> None:
+        self._waiting.discard(waiting)
+
+    def start(self) -> None:
+        """Begins to sweep."""
+        self._task = asyncio.create_task(self._run())
+
+    def close(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+
+    async def _run(self) -> None:
+        while True:
+            await asyncio.sleep(self._every_s)
+            now_s = self._clock.monotonic_s()
+            for waiting in [waiting for waiting in self._waiting if waiting.deadline_s <= now_s]:
+                waiting.expire()

@@ -1,0 +1,78 @@
+"""Pure: message heads, taken apart and built again. Framing is never copied: the tap writes its own.
+
+Hop-by-hop fields (RFC 9110, 7.6.1; RFC 9112, 9.6) end here, with every field that `Connection` names.
+"""
+
+from collections.abc import Iterable
+from http import HTTPStatus
+from typing import Final
+
+Headers = list[tuple[bytes, bytes]]
+
+HOP: Final = frozenset(
+    {
+        b"connection",
+        b"keep-alive",
+        b"proxy-connection",
+        b"proxy-authenticate",
+        b"proxy-authorization",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+        b"http2-settings",
+        b"content-length",
+    }
+)
+"""Never forwarded in either direction; framing among them, since it is rebuilt."""
+
+OWN: Final = b"x-penstock-"
+EXCHANGE_ID: Final = b"x-penstock-exchange-id"
+REASONS: Final = {status.value: status.phrase.encode() for status in HTTPStatus}
+
+
+def find(headers: Headers, name: bytes) -> bytes | None:
+    """The value of the first header called `name` (lower case), or None."""
+    for key, value in headers:
+        if len(key) == len(name) and key.lower() == name:
+            return value
+    return None
+
+
+def find_all(headers: Headers, name: bytes) -> list[bytes]:
+    """All values of `name` (lower case), in order."""
+    return [value for key, value in headers if key.lower() == name]
+
+
+def end_to_end(headers: Headers, also: frozenset[bytes] = frozenset()) -> Headers:
+    """`headers` without hop-by-hop fields, what `Connection` names, and the names in `also`."""
+    dropped = HOP | also
+    for key, value in headers:
+        if len(key) == 10 and key.lower() == b"connection":
+            dropped |= {name.strip().lower() for name in value.split(b",")}
+    return [(key, value) for key, value in headers if key.lower() not in dropped]
+
+
+_TO_UPSTREAM: Final = frozenset({b"host", b"expect"})
+_TO_CLIENT: Final = frozenset({EXCHANGE_ID})
+
+
+def request_head(
+    method: str, target: bytes, authority: bytes, headers: Headers, content_length: int | None, chunked: bool
+) -> bytes:
+    """The head for an upstream: our framing, its own Host, none of our own `x-penstock-…` fields."""
+    lines = [b"%b %b HTTP/1.1\r\nhost: %b" % (method.encode(), target, authority)]
+    lines += [b"%b: %b" % (key, value) for key, value in end_to_end(headers, _TO_UPSTREAM) if key[:11].lower() != OWN]
+    if chunked:
+        lines.append(b"transfer-encoding: chunked")
+    elif content_length is not None:
+        lines.append(b"content-length: %d" % content_length)
+    return b"\r\n".join(lines) + b"\r\n\r\n"
+
+
+def response_head(status: int, reason: bytes, headers: Headers, framing: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """The head for a client: what the upstream said end to end, and `framing` (ours)."""
+    lines = [b"HTTP/1.1 %d %b" % (status, reason or REASONS.get(status, b""))]
+    lines += [b"%b: %b" % pair for pair in end_to_end(headers, _TO_CLIENT)]
+    lines += [b"%b: %b" % pair for pair in framing]
+    return b"\r\n".join(lines) + b"\r\n\r\n"

@@ -1,0 +1,76 @@
+"""Pure: opens an exchange for a request that was read: where it goes, what it asks, who is charged, and what its first
+event says."""
+
+from dataclasses import dataclass
+
+from penstock.schemas.events import Dialect, PromptHead
+from penstock.schemas.ids import new_exchange_id
+from penstock.wire import masks
+from penstock.wire.request import RequestInfo, read_request
+
+from .core import Core
+from .exchange import Exchange
+from .headers import find
+from .identity import Caller, identify, scopes_of
+from .request import Request
+from .routes import Chosen
+from .tape import Tape
+
+TRACE_MAX_CHARS = 128
+
+
+@dataclass(slots=True)
+class Opened:
+    """An exchange at its beginning. `chosen` is None where no upstream can take the request."""
+
+    exchange: Exchange
+    tape: Tape
+    partition: int
+    chosen: Chosen | None
+    dialect: Dialect
+    info: RequestInfo
+    caller: Caller
+    scopes: list[str]
+    head: bytes
+
+
+def open_exchange(core: Core, request: Request, body: bytes | None, address: str) -> Opened:
+    """Everything that is known before admission. `body` None: it is larger than the tap reads, and passes through."""
+    exchange_id = new_exchange_id()
+    chosen = core.routes.choose(request.target)
+    path = chosen.path if chosen else request.target.decode("latin-1")
+    dialect: Dialect = chosen.route.dialect if chosen else "openai"
+    readable = None if find(request.headers, b"content-encoding") else body
+    info = read_request(dialect, request.method, path, readable)
+    credentials = masks.credentials_of(request.headers, path, core.tap.credential_headers)
+    caller = identify(
+        credentials, request.headers, address, core.keys, core.trusted, core.pepper, request.started_at_us
+    )
+    tape, partition = core.tape(exchange_id, caller.identity.key_id, credentials)
+    head = PromptHead(
+        method=request.method,
+        path=masks.mask_path(path),
+        upstream=chosen.route.name if chosen else "",
+        dialect=dialect,
+        api=info.api,
+        model=info.model,
+        stream=info.stream,
+        headers=masks.published(request.headers, core.request_headers),
+        identity=caller.identity,
+        tap=core.tap.id,
+        mode=core.tap.mode,
+        audit=core.tap.audit,
+        policy_version=core.policy_version,
+        traceparent=(find(request.headers, b"traceparent") or b"").decode("latin-1")[:TRACE_MAX_CHARS],
+    )
+    return Opened(
+        exchange=Exchange(exchange_id, request.started_at_us, request.started_s, caller.identity),
+        tape=tape,
+        partition=partition,
+        chosen=chosen,
+        dialect=dialect,
+        info=info,
+        caller=caller,
+        scopes=scopes_of(caller.identity, info.model),
+        head=head.model_dump_json().encode(),
+    )

@@ -1,0 +1,408 @@
+"""Edge: one exchange, from the request that was read to the completion: asks admission, calls the upstream, passes
+bytes both ways, records them, ends it.
+
+    request ─▶ tape.prompt ─▶ admit ─▶ (strict: acknowledged) ─▶ upstream ─▶ delivery, capture ─▶ completion
+
+Bytes go to the client first and to the tape afterwards, except what audit strict holds back.
+"""
+
+import asyncio
+from typing import Final, Protocol
+
+from penstock.wire import masks
+from penstock.wire.ending import kill_ending, stream_terminal
+
+from . import admission
+from .admission import Verdict
+from .capture import Capture
+from .core import Core
+from .delivery import Client, Delivery
+from .exchange import State, Step
+from .headers import Headers, find
+from .opening import open_exchange
+from .orders import Standing
+from .pool import Pool
+from .refuse import Refusal, lost, not_ready
+from .request import Request
+from .upload import Upload
+from .upstream import Upstream
+from .waits import Wait
+
+BORDER_WAIT_S: Final = 0.25
+PROMPT_ACK_S: Final = 5.0
+COMPLETION_ACK_S: Final = 30.0
+SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+PLAIN: Final = (b"", b"identity")
+
+
+class Owner(Client, Protocol):
+    """The client's connection, as a relay needs it (`downstream.Downstream`)."""
+
+    address: str
+
+    def pause_body(self, full: bool) -> None:
+        """Stop, or go on, reading the request's body."""
+
+    def finished(self, *, keep_alive: bool) -> None:
+        """The exchange is over; the next request may be served."""
+
+
+class Relay:
+    """One exchange. `start` once; afterwards the two connections call in, until `Owner.finished` or `Owner.abort`."""
+
+    def __init__(self, core: Core, owner: Owner, request: Request, body: bytes | None) -> None:
+        opened = open_exchange(core, request, body, owner.address)
+        self.exchange, self.scopes = opened.exchange, opened.scopes
+        self._core, self._owner, self._request, self._opened = core, owner, request, opened
+        self._tape = opened.tape
+        self._upload = Upload(request, body)
+        self._delivery = Delivery(
+            owner, http10=request.version == "1.0", head_only=request.method == "HEAD", close=not request.keep_alive
+        )
+        self._capture: Capture | None = None
+        self._upstream: Upstream | None = None
+        self._connecting: asyncio.Task[None] | None = None
+        self._wait: Wait | None = None
+        self._border: asyncio.TimerHandle | None = None
+        self._killer: Standing | None = None
+        self._client_full = False
+        self._tried_again = False
+
+    # ── the request ──
+
+    def start(self) -> None:
+        """Publishes the prompt, asks for admission, and calls the upstream or refuses."""
+        core, exchange = self._core, self.exchange
+        core.begun(self)
+        now_us = core.clock.now_us()
+        self._tape.prompt(self._opened.head, self._upload.whole or b"", core.clock.stamp(now_us))
+        verdict = self._verdict(now_us)
+        if verdict is not None and verdict.order is not None and verdict.order.observed:
+            exchange.observe(verdict.order)
+        elif verdict is not None:
+            self._refuse(verdict)
+            return
+        exchange.step(Step.ADMIT)
+        if not core.strict:
+            self._release()
+            return
+        if not self._upload.complete:
+            self._owner.pause_body(True)
+        acknowledged = core.publisher.acknowledged(self._opened.partition)
+        self._wait = Wait(acknowledged, PROMPT_ACK_S, self._prompt_acknowledged)
+
+    def request_body(self, data: bytes) -> None:
+        """More of a body that passes through."""
+        if self.exchange.over or self._upload.complete:
+            return
+        core = self._core
+        framed = self._upload.piece(data)
+        self._tape.prompt_piece(data, core.clock.stamp(core.clock.now_us()))
+        if self._upload.bytes > core.tap.body_max_bytes:
+            self._hang_up()
+            self._fail(Step.FAULT, Refusal(413, "the request's body is too large", "request_too_large"))
+        elif self._upstream is None:
+            self._upload.waiting += framed
+            self._owner.pause_body(True)
+        else:
+            self._upstream.send(framed, core.clock.monotonic_s())
+
+    def request_end(self) -> None:
+        """The body that passes through is complete."""
+        if self.exchange.over or self._upload.complete:
+            return
+        framed = self._upload.end()
+        self._tape.prompt_end(self._core.clock.stamp(self._core.clock.now_us()))
+        if self._upstream is None:
+            self._upload.waiting += framed
+        else:
+            self._upstream.send(framed, self._core.clock.monotonic_s())
+
+    def _verdict(self, now_us: int) -> Verdict | None:
+        core, problem = self._core, self._request.problem
+        if problem is not None:
+            return Verdict(Step.FAULT, problem.message, Refusal(problem.status, problem.message, problem.code))
+        if self._opened.chosen is None:
+            known = ", ".join(f"/{name}/" for name in core.routes.names) or "none"
+            message = f"no upstream takes this path; configured are: {known}"
+            return Verdict(Step.FAULT, message, Refusal(404, message, "no_upstream"))
+        room = not core.strict or core.publisher.has_room
+        return admission.admit(core.gate, core.orders, self._opened.caller, self._opened.info.model, room, now_us)
+
+    def _prompt_acknowledged(self, acknowledged: bool) -> None:
+        self._wait = None
+        if acknowledged:
+            self._release()
+        else:
+            self._fail(Step.FAULT, not_ready("the audit trail cannot be written"))
+
+    def _release(self) -> None:
+        self.exchange.step(Step.RELEASE)
+        pool = self._pool
+        upstream = pool.idle()
+        if upstream is not None:
+            self._connected(upstream)
+        else:
+            self._connecting = pool.connect(self._connected, self.upstream_lost)
+
+    def _connected(self, upstream: Upstream) -> None:
+        chosen = self._opened.chosen
+        assert chosen is not None
+        self._connecting = None
+        self._upstream = upstream
+        upstream.call(
+            self,
+            self._upload.start(chosen),
+            head_only=self._request.method == "HEAD",
+            now_s=self._core.clock.monotonic_s(),
+        )
+        if not self._upload.complete:
+            self._owner.pause_body(False)
+
+    # ── the answer ──
+
+    def upstream_head(self, status: int, reason: bytes, headers: Headers, length: int | None) -> None:
+        """The upstream has answered."""
+        exchange = self.exchange
+        exchange.step(Step.HEAD)
+        content_type = (find(headers, b"content-type") or b"").strip()
+        encoding = (find(headers, b"content-encoding") or b"").strip().lower()
+        exchange.status = exchange.upstream_status = status
+        exchange.headers = masks.published(headers, self._core.response_headers)
+        exchange.content_type = content_type.decode("latin-1")
+        exchange.content_encoding = encoding.decode("latin-1")
+        sse = content_type[:17].lower() == b"text/event-stream"
+        self._capture = Capture(self._tape, self._opened.info.api, sse=sse, encoding=encoding)
+        self._delivery.head(status, reason, headers, length, exchange.id)
+
+    def upstream_read(self, data: bytes, ended: bool) -> None:
+        """Body bytes, and perhaps the end."""
+        capture, exchange, clock = self._capture, self.exchange, self._core.clock
+        assert capture is not None
+        now_us = clock.now_us()
+        stamp = clock.stamp(now_us)
+        if exchange.state is State.CUTTING:
+            self._cut_read(capture, data, ended, stamp)
+            return
+        if data and exchange.ttft_us is None:
+            exchange.ttft_us = int((clock.monotonic_s() - exchange.started_s) * 1_000_000)
+        if self._core.strict:
+            self._give_strict(capture, data, ended, stamp)
+        else:
+            self._delivery.give(data)
+            if data:
+                capture.answer(data, stamp)
+        if ended:
+            self._upstream = None
+            capture.end(stamp)
+            exchange.step(Step.ANSWERED)
+            self._finish()
+
+    def upstream_lost(self, reason: str, timeout: bool) -> None:
+        """The connection could not be made, or ended before the answer did."""
+        exchange, upstream = self.exchange, self._upstream
+        self._upstream = self._connecting = None
+        if exchange.state is State.CUTTING:
+            self._cut()
+        elif self._may_try_again(upstream, timeout):
+            self._tried_again = True
+            self._connecting = self._pool.connect(self._connected, self.upstream_lost)
+        else:
+            self._fail(Step.UPSTREAM_LOST, lost(reason, timeout))
+
+    def upstream_full(self, full: bool) -> None:
+        """The upstream does not keep up with the request's body."""
+        if not self._upload.complete:
+            self._owner.pause_body(full)
+
+    def client_full(self, full: bool) -> None:
+        """The client does not keep up with the answer."""
+        if self._upstream is None:
+            return
+        if full:
+            self._upstream.pause()
+        else:
+            self._upstream.resume(self._core.clock.monotonic_s())
+
+    def client_lost(self, reason: str) -> None:
+        """The client is gone: the upstream is told at once, by hanging up."""
+        self._hang_up()
+        if self.exchange.over:
+            return
+        self.exchange.step(Step.CLIENT_LOST, reason)
+        self._end_capture()
+        self._finish(settle=False)
+
+    def _give_strict(self, capture: Capture, data: bytes, ended: bool, stamp: bytes) -> None:
+        """As `give`, but the stream's own last event, or the last read, waits for the completion's acknowledgement."""
+        pending_bytes = capture.pending_bytes
+        events = capture.answer(data, stamp) if data else []
+        if self._delivery.holding or (ended and not capture.cuttable):
+            self._delivery.hold(data)
+            return
+        cut = -pending_bytes
+        for event in events:
+            if stream_terminal(self._opened.info.api, event):
+                break
+            cut += len(event)
+        else:
+            cut = 0 if ended else len(data)
+        self._delivery.give(data[: max(cut, 0)])
+        self._delivery.hold(data[max(cut, 0) :])
+
+    # ── orders ──
+
+    def kill(self, standing: Standing) -> None:
+        """A kill order for this exchange. Mode observe notes it; else the exchange ends, upstream first."""
+        exchange, capture = self.exchange, self._capture
+        now_us = self._core.clock.now_us()
+        if not self._core.gate.enforcing:
+            exchange.observe(standing.applied(now_us, observed=True))
+            return
+        if self._killer is not None or exchange.over:
+            return
+        self._killer = standing
+        if exchange.state is not State.ANSWERING:
+            self._hang_up()
+            self._refuse(admission.killed(standing, now_us))
+        elif capture is not None and capture.cuttable and self._delivery.open_ended and not capture.at_border:
+            exchange.step(Step.KILL_LATER)
+            self._border = asyncio.get_running_loop().call_later(BORDER_WAIT_S, self._cut)
+        else:
+            self._cut()
+
+    def _cut_read(self, capture: Capture, data: bytes, ended: bool, stamp: bytes) -> None:
+        """Bytes while a kill waits for the end of an event."""
+        given = capture.cut(data, stamp)
+        self._delivery.give(data if given is None else data[:given])
+        if ended:
+            self._upstream = None
+        if given is not None or ended:
+            self._cut()
+
+    def _cut(self) -> None:
+        """Ends a running answer here: the upstream is closed first, then the client gets its protocol's ending."""
+        capture, standing, core = self._capture, self._killer, self._core
+        assert capture is not None and standing is not None
+        self._hang_up()
+        stamp = core.clock.stamp(core.clock.now_us())
+        ending = b""
+        if capture.cuttable and self._delivery.open_ended:
+            ending = kill_ending(self._opened.info.api, standing.order.reason, admission.kill_code(standing))
+        half = b"" if capture.at_border else b"\n\n"
+        capture.end(stamp)
+        if ending:
+            self._delivery.give(half + ending)
+            capture.made_here(half + ending, stamp)
+        else:
+            self._delivery.abort()
+        self.exchange.killed_by = standing.applied(core.clock.now_us())
+        self.exchange.step(Step.KILL, standing.order.reason)
+        self._finish(settle=bool(ending))
+
+    def stop(self) -> None:
+        """The tap stops: what still runs ends here."""
+        if not self.exchange.over:
+            self._hang_up()
+            self._fail(Step.FAULT, not_ready("it is stopping"))
+
+    def fault(self) -> None:
+        """Our own code failed in this exchange: the client sees an error, the trail a `tap_error`."""
+        self._hang_up()
+        if not self.exchange.over and self.exchange.allows(Step.FAULT):
+            self._fail(Step.FAULT, Refusal(500, "the gateway failed", "gateway_fault"))
+        else:
+            self._owner.abort()
+
+    # ── the end ──
+
+    def _fail(self, step: Step, refusal: Refusal) -> None:
+        """Ends for a reason of our own or the upstream's: a refusal before the head, a broken connection after it."""
+        if self.exchange.state in (State.ANSWERING, State.CUTTING):
+            self._hang_up()
+            self._end_capture()
+            self._delivery.abort()
+            self.exchange.step(step, refusal.message)
+            self._finish(settle=False)
+        else:
+            self._refuse(Verdict(step, refusal.message, refusal))
+
+    def _refuse(self, verdict: Verdict) -> None:
+        exchange, core, opened = self.exchange, self._core, self._opened
+        close = not (self._request.keep_alive and self._upload.complete and self._request.problem is None)
+        head, body = verdict.refusal.write(opened.info.api, opened.dialect, exchange.id, close=close)
+        if self._request.method == "HEAD":
+            body = b""
+        self._owner.write(head + body)
+        exchange.status = verdict.refusal.status
+        exchange.killed_by = verdict.order
+        self._capture = Capture(self._tape, opened.info.api, sse=False, encoding=b"")
+        if body:
+            self._capture.made_here(body, core.clock.stamp(core.clock.now_us()))
+        self._delivery = Delivery(self._owner, http10=False, head_only=True, close=close)
+        exchange.step(verdict.step, verdict.reason)
+        self._finish()
+
+    def _finish(self, *, settle: bool = True) -> None:
+        """Publishes the completion. `settle`: the client is still there, and gets its last bytes (strict: later)."""
+        core, exchange, capture = self._core, self.exchange, self._capture
+        now_us = core.clock.now_us()
+        stamp = core.clock.stamp(now_us)
+        if not self._upload.complete:
+            self._tape.prompt_end(stamp)
+        figures = {**self._upload.figures(), **(capture.figures() if capture else {})}
+        completion = exchange.completion(figures, now_us, core.clock.monotonic_s())
+        self._tape.completion(completion.model_dump_json().encode(), stamp)
+        core.ended(self)
+        if not settle:
+            exchange.step(Step.SETTLED)
+        elif core.strict:
+            acknowledged = core.publisher.acknowledged(self._opened.partition)
+            self._wait = Wait(acknowledged, COMPLETION_ACK_S, self._settle)
+        else:
+            self._settle(True)
+
+    def _settle(self, acknowledged: bool) -> None:
+        self._wait = None
+        self.exchange.step(Step.SETTLED)
+        if acknowledged:
+            self._delivery.end()
+            self._owner.finished(keep_alive=self._delivery.keep_alive and self._upload.complete)
+        else:
+            self._owner.abort()
+
+    def _end_capture(self) -> None:
+        if self._capture is not None:
+            self._capture.end(self._core.clock.stamp(self._core.clock.now_us()))
+
+    def _hang_up(self) -> None:
+        """Lets go of the upstream, and of everything that waits."""
+        if self._upstream is not None:
+            self._upstream.close()
+            self._upstream = None
+        if self._connecting is not None:
+            self._connecting.cancel()
+            self._connecting = None
+        if self._wait is not None:
+            self._wait.cancel()
+            self._wait = None
+        if self._border is not None:
+            self._border.cancel()
+            self._border = None
+
+    def _may_try_again(self, upstream: Upstream | None, timeout: bool) -> bool:
+        """A kept connection that closed under a safe request may have closed before it (RFC 9110, 9.2.2)."""
+        return (
+            self.exchange.state is State.CALLING
+            and upstream is not None
+            and upstream.reused
+            and not timeout
+            and not self._tried_again
+            and self._request.method in SAFE
+        )
+
+    @property
+    def _pool(self) -> Pool:
+        chosen = self._opened.chosen
+        assert chosen is not None
+        return self._core.pools[chosen.route.name]

@@ -1,0 +1,96 @@
+"""Pure: which upstream a request goes to, and with which path. Only configured upstreams are ever called.
+
+`/<name>/…` belongs to the upstream of that name, everything else to the first one. An absolute-form target (RFC 9112,
+3.2.2) gives its path alone: the authority that a client wrote is never dialled.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from penstock.schemas.events import Dialect
+from penstock.schemas.settings import Upstream
+
+DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One upstream, ready to be called. `authority` is its Host header, `base` the path that its URL ends with."""
+
+    name: str
+    dialect: Dialect
+    host: str
+    port: int
+    tls: bool
+    authority: bytes
+    base: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """A route and the path under it, prefix stripped; `target` is what stands in the upstream's request line."""
+
+    route: Route
+    path: str
+    target: bytes
+
+
+class Routes:
+    """All upstreams of the settings, in their order."""
+
+    def __init__(self, upstreams: Sequence[Upstream]) -> None:
+        self._routes = [_route(upstream) for upstream in upstreams]
+        self._by_name = {route.name.encode(): route for route in self._routes}
+
+    def __iter__(self) -> Iterator[Route]:
+        return iter(self._routes)
+
+    @property
+    def names(self) -> list[str]:
+        """The names that a path may start with."""
+        return [route.name for route in self._routes]
+
+    def choose(self, target: bytes) -> Chosen | None:
+        """Where `target` (of a request line) goes; None where no upstream can take it."""
+        path = origin_form(target)
+        if path is None or not self._routes:
+            return None
+        first, separator, rest = path[1:].partition(b"/")
+        route = self._by_name.get(first) if separator else None
+        if route is None:
+            route = self._routes[0]
+        else:
+            path = b"/" + rest
+        return Chosen(route, path.decode("latin-1"), route.base + path)
+
+
+def origin_form(target: bytes) -> bytes | None:
+    """The path and query of a request target; None where there is none (`*`, authority form, control characters)."""
+    if not target.startswith(b"/"):
+        scheme, separator, rest = target.partition(b"://")
+        if not separator or scheme.lower() not in (b"http", b"https"):
+            return None
+        cut = min((at for at in (rest.find(b"/"), rest.find(b"?")) if at >= 0), default=len(rest))
+        target = rest[cut:] if rest[cut : cut + 1] == b"/" else b"/" + rest[cut:]
+    target = target.partition(b"#")[0]
+    if any(byte <= 0x20 or byte >= 0x7F for byte in target):
+        return None
+    return target
+
+
+def _route(upstream: Upstream) -> Route:
+    parts = urlsplit(upstream.url)
+    host = parts.hostname or ""
+    port = parts.port or DEFAULT_PORTS[parts.scheme]
+    shown = f"[{host}]" if ":" in host else host
+    authority = shown if port == DEFAULT_PORTS[parts.scheme] else f"{shown}:{port}"
+    return Route(
+        name=upstream.name,
+        dialect=upstream.dialect,
+        host=host,
+        port=port,
+        tls=parts.scheme == "https",
+        authority=authority.encode(),
+        base=parts.path.rstrip("/").encode(),
+    )

@@ -1,0 +1,171 @@
+"""Edge: one connection to an upstream. Its bytes go on as they come.
+
+It serves one exchange at a time, and goes back to its pool when the answer has ended cleanly.
+"""
+
+import asyncio
+from typing import TYPE_CHECKING, Protocol, cast
+
+import structlog
+
+from .answer import AnswerReader, BadAnswer
+from .deadlines import NEVER, Deadlines
+from .headers import Headers
+
+if TYPE_CHECKING:
+    from .pool import Pool
+
+log = structlog.get_logger("penstock.tap.upstream")
+
+
+class Answered(Protocol):
+    """Who gets the answer (the relay). Called on the event loop; the last call is `upstream_lost`, `fault`, or the
+    `upstream_read` with `ended`."""
+
+    def upstream_head(self, status: int, reason: bytes, headers: Headers, length: int | None) -> None:
+        """The head; `length` is the body's Content-Length, None where the framing says otherwise."""
+
+    def upstream_read(self, data: bytes, ended: bool) -> None:
+        """Body bytes of one read (perhaps none), and whether the answer has ended."""
+
+    def upstream_lost(self, reason: str, timeout: bool) -> None:
+        """The connection ended, or was given up, before the answer did."""
+
+    def upstream_full(self, full: bool) -> None:
+        """The connection's send buffer is full, or has room again."""
+
+    def fault(self) -> None:
+        """The tap's own code failed while it handled the answer."""
+
+
+class Upstream(asyncio.Protocol):
+    """One connection. `call` begins an exchange; `send` adds to its request's body."""
+
+    def __init__(self, pool: "Pool", deadlines: Deadlines, idle_s: float, first_byte_s: float) -> None:
+        self.deadline_s = NEVER
+        self.reused = False
+        self._pool = pool
+        self._deadlines = deadlines
+        self._idle_s = idle_s
+        self._first_byte_s = first_byte_s
+        self._transport: asyncio.Transport | None = None
+        self._peer: Answered | None = None
+        self._answer = AnswerReader(head_only=False)
+
+    @property
+    def usable(self) -> bool:
+        """The connection is open."""
+        return self._transport is not None and not self._transport.is_closing()
+
+    def call(self, peer: Answered, data: bytes, *, head_only: bool, now_s: float) -> None:
+        """Sends a request's head with what is known of its body. `head_only`: the method is HEAD, no body follows."""
+        assert self._transport is not None
+        self._peer = peer
+        self._answer = AnswerReader(head_only=head_only)
+        self.deadline_s = now_s + self._first_byte_s
+        self._transport.write(data)
+
+    def send(self, data: bytes, now_s: float) -> None:
+        """More of the request's body, framed."""
+        if self._transport is not None:
+            self.deadline_s = now_s + self._first_byte_s
+            self._transport.write(data)
+
+    def pause(self) -> None:
+        """The client does not keep up: stop reading, and stop the clock."""
+        if self.usable and self._transport is not None:
+            self._transport.pause_reading()
+            self.deadline_s = NEVER
+
+    def resume(self, now_s: float) -> None:
+        """The client keeps up again."""
+        if self.usable and self._transport is not None:
+            self._transport.resume_reading()
+            self.deadline_s = now_s + self._idle_s
+
+    def close(self) -> None:
+        """Hangs up at once; the peer hears no more."""
+        self._peer = None
+        self.deadline_s = NEVER
+        if self._transport is not None:
+            self._transport.abort()
+
+    # ── what the transport calls ──
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self._deadlines.add(self)
+
+    def data_received(self, data: bytes) -> None:
+        peer = self._peer
+        if peer is None:
+            self.close()
+            return
+        try:
+            self._receive(peer, data)
+        except BadAnswer as error:
+            self._lose(str(error))
+        except Exception as error:
+            # Supervisor: whatever failed in here, the client sees an error, its exchange ends as tap_error, and no
+            # other connection is touched.
+            log.error("fault", error=type(error).__name__, exc_info=True)
+            self.close()
+            peer.fault()
+
+    def eof_received(self) -> None:
+        peer, answer = self._peer, self._answer
+        if peer is not None and not answer.ended and answer.eof():
+            self._leave()
+            peer.upstream_read(answer.take(), True)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._deadlines.remove(self)
+        self._pool.forget(self)
+        if exc is None:
+            self.eof_received()
+        self._transport = None
+        self._lose("the upstream closed the connection" if exc is None else "the upstream reset the connection")
+
+    def pause_writing(self) -> None:
+        if self._peer is not None:
+            self._peer.upstream_full(True)
+
+    def resume_writing(self) -> None:
+        if self._peer is not None:
+            self._peer.upstream_full(False)
+
+    def expire(self) -> None:
+        """A deadline has passed."""
+        self._lose("upstream idle timeout" if self._answer.headed else "upstream first byte timeout", timeout=True)
+
+    def _receive(self, peer: Answered, data: bytes) -> None:
+        answer = self._answer
+        headed = answer.headed
+        self.deadline_s = self._pool.clock.monotonic_s() + self._idle_s
+        answer.feed(data)
+        if not answer.headed:
+            return
+        if not headed:
+            peer.upstream_head(answer.status, answer.reason, answer.headers, answer.length)
+        body = answer.take()
+        if answer.ended:
+            self._leave()
+            peer.upstream_read(body, True)
+        elif body or not headed:
+            peer.upstream_read(body, False)
+
+    def _leave(self) -> None:
+        """The answer has ended: back to the pool, or closed."""
+        self._peer = None
+        self.deadline_s = NEVER
+        if self._answer.reusable and self.usable:
+            self.reused = True
+            self._pool.give_back(self)
+        elif self._transport is not None:
+            self._transport.close()
+
+    def _lose(self, reason: str, *, timeout: bool = False) -> None:
+        peer = self._peer
+        self.close()
+        if peer is not None:
+            peer.upstream_lost(reason, timeout)
