@@ -45,6 +45,7 @@ async def run_kafka(listen: str, state: Path) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     with only_one(folder, "embedded Kafka"):
         write_pid(run, "kafka", os.getpid())
+        (run / "kafka.json").unlink(missing_ok=True)  # of one that was killed
         stop_leftover(run, "kafka-broker", ["kafka.Kafka", str(folder / "server.properties")], STOP_S)
         if port:
             require_free("embedded Kafka", host, port, "kafka.embedded.listen (or --listen)")

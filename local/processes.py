@@ -64,7 +64,7 @@ def stop_leftover(run: Path, name: str, marks: Sequence[str], patience_s: float)
 @contextmanager
 def only_one(folder: Path, what: str) -> Iterator[None]:
     """Holds `folder/.owner` for this process. The kernel lets go when the process ends, however it ends."""
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)  # prompts will lie in it
     with (folder / ".owner").open("a+") as owner:
         try:
             fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -13,6 +13,7 @@ def make_secrets(settings: Settings) -> list[Path]:
     A secret that is there is never changed, only read (SettingsError where it is wrong) and closed to others. Secrets
     from the environment must be set already. Safe when two processes do it at once: the first one's value stays.
     """
+    settings.state.mkdir(parents=True, exist_ok=True, mode=0o700)
     made = []
     for name in Secrets.model_fields:
         reference = str(getattr(settings.secrets, name))

@@ -40,6 +40,7 @@ async def run_store(listen: str, state: Path, open_reads: bool = True, fsync: bo
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     with only_one(folder, "embedded ClickHouse"):
         write_pid(run, "clickhouse", os.getpid())
+        (run / "clickhouse.json").unlink(missing_ok=True)  # of one that was killed
         if port:
             require_free("embedded ClickHouse", host, port, "clickhouse.embedded.listen (or --listen)")
         accounts = _accounts(folder / "accounts.json")

@@ -8,8 +8,8 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -57,12 +57,19 @@ def store_settings(service_settings: Settings) -> Iterator[Settings]:
         yield service_settings
 
 
+@pytest.fixture(scope="session")
+def start_embedded() -> Callable[[str, Settings], AbstractContextManager[subprocess.Popen[bytes]]]:
+    """`embedded`, for tests that need a service of their own (to kill it, or to have the topics to themselves)."""
+    return embedded
+
+
 @contextmanager
 def embedded(name: str, settings: Settings) -> Iterator[subprocess.Popen[bytes]]:
     """`penstock local NAME` in the state folder of `settings`, ready; stopped by SIGTERM at the end."""
     command = [sys.executable, "-m", "penstock.cli.main", "local", name]
     errors = settings.state / f"{name}.stderr"
     errors.parent.mkdir(parents=True, exist_ok=True)
+    (settings.run / f"{name}.json").unlink(missing_ok=True)  # of one that a test killed
     with errors.open("ab") as output:
         process = subprocess.Popen(
             [*command, "--listen", "127.0.0.1:0", "--state", str(settings.state)], stdout=output, stderr=output
