@@ -1,7 +1,8 @@
 """Edge: a Faust app set up so that nothing acknowledged is lost, and the process that runs it.
 
-The settings follow from measurements (docs/reliability.md): raw bytes in and out, no tables, one coroutine per agent,
-the whole process fails when an agent does, a restarted instance takes its partitions back at once.
+The settings follow from measurements of what Faust loses and when (docs/decisions/0005): raw bytes in and out, no
+tables, one coroutine per agent, the whole process fails when an agent does, a restarted instance takes its partitions
+back at once.
 """
 
 import asyncio

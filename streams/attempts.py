@@ -26,6 +26,7 @@ class Suspect(msgspec.Struct, frozen=True):
     first: int
     last: int
     crashes: int
+    in_hand: bool = False
 
     def holds(self, source: Source) -> bool:
         return source.place == (self.topic, self.partition) and self.first <= source.offset <= self.last
@@ -46,7 +47,9 @@ class Attempts:
                 found = _read(path.read_bytes())
             except msgspec.DecodeError:
                 found = []
-            self._suspects = [msgspec.structs.replace(item, crashes=item.crashes + 1) for item in found]
+            self._suspects = [
+                msgspec.structs.replace(item, crashes=item.crashes + item.in_hand, in_hand=False) for item in found
+            ]
             self._write(self._suspects)
 
     def portions(self, sources: Sequence[Source]) -> Iterator[list[Source]]:
@@ -67,8 +70,8 @@ class Attempts:
         for source in portion:
             first, last = ranges.get(source.place, (source.offset, source.offset))
             ranges[source.place] = (min(first, source.offset), max(last, source.offset))
-        named = [Suspect(*place, *span, crashes) for place, span in ranges.items()]
-        self._write([*named, *(item for item in self._suspects if not any(map(item.holds, portion)))])
+        named = [Suspect(*place, *span, crashes, in_hand=True) for place, span in ranges.items()]
+        self._write([*named, *self._suspects])
 
     def settle(self, portion: Sequence[Source]) -> None:
         """Takes the names off: `portion` was decoded, or given up."""

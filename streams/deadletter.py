@@ -14,7 +14,7 @@ from penstock.schemas import audit, topics
 from penstock.schemas.records import Record, write_record
 
 from .rows import Hole
-from .source import Item
+from .source import GIVEN_UP, Item
 
 HEADER_PREFIX: Final = "penstock-dead-"
 MAX_BYTES: Final = topics.MAX_MESSAGE_BYTES - 65_536
@@ -67,9 +67,10 @@ def dead_headers(item: Item) -> list[tuple[str, bytes]]:
 
 
 def dead_act(item: Item, actor: str) -> Record:
-    """The audit record of a dead letter; its id is the same after a repeat."""
+    """The audit record of a dead letter; its id is the same after a repeat. A record that was given up unread is a gap:
+    nobody knows how many events it held."""
     act = audit.AuditEvent(
-        act="dead_letter",
+        act="gap" if item.why_dead == GIVEN_UP else "dead_letter",
         subject=f"offset:{item.address}",
         actor=actor,
         reason=item.why_dead,

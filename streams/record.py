@@ -23,7 +23,7 @@ from .attempts import Attempts
 from .deadletter import DeadLetters
 from .decode import dead, decode
 from .rows import holes
-from .source import Item, Source, bounded
+from .source import GIVEN_UP, Item, Source, bounded
 from .store import Store
 
 NAME: Final = "record"
@@ -58,7 +58,7 @@ class Recorder:
 
     async def _decode(self, portion: Sequence[Source]) -> list[Item]:
         if self._attempts.given_up(portion):
-            items = [dead(source, 0, source.value or b"", "it crashed the worker three times") for source in portion]
+            items = [dead(source, 0, source.value or b"", GIVEN_UP) for source in portion]
         else:
             self._attempts.begin(portion)
             items = await asyncio.to_thread(lambda: [item for source in portion for item in decode(source)])

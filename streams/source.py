@@ -9,6 +9,7 @@ from .facts import Facts
 
 DEAD_LETTER: Final = "dead_letter"
 TOMBSTONE: Final = "tombstone"
+GIVEN_UP: Final = "it crashed the worker three times"
 
 
 class Source(msgspec.Struct, frozen=True, gc=False):

@@ -24,19 +24,22 @@ SOURCE(CLICKHOUSE(QUERY $query$
     WITH
         arrayStringConcat(arrayMap(part -> part.2, arraySort(groupArray((part, body))))) AS whole,
         arrayMap(
-            message -> if(
-                JSONType(message, 'content') = 'Array',
-                arrayStringConcat(
+            message -> multiIf(
+                JSONType(message, 'content') = 'String', JSONExtractString(message, 'content'),
+                JSONType(message, 'content') = 'Array', arrayStringConcat(
                     arrayMap(piece -> JSONExtractString(piece, 'text'), JSONExtractArrayRaw(message, 'content')), '\n'
                 ),
-                JSONExtractString(message, 'content')
+                ''
             ),
             JSONExtractArrayRaw(whole, 'messages')
         ) AS messages,
         arrayFilter(
             text -> text != '',
             arrayConcat(
-                [JSONExtractString(whole, 'system'), JSONExtractString(whole, 'prompt'), JSONExtractString(whole, 'input')],
+                arrayMap(
+                    name -> if(JSONType(whole, name) = 'String', JSONExtractString(whole, name), ''),
+                    ['system', 'prompt', 'input']
+                ),
                 arrayMap(piece -> JSONExtractString(piece, 'text'), JSONExtractArrayRaw(whole, 'system')),
                 messages
             )
@@ -66,10 +69,14 @@ SOURCE(CLICKHOUSE(QUERY $query$
             arraySort(choice -> choice.1, arrayMap(
                 payload -> (
                     JSONExtractInt(payload, 'choices', 1, 'index'),
-                    concat(
+                    multiIf(
+                        JSONType(payload, 'choices', 1, 'delta', 'content') = 'String',
                         JSONExtractString(payload, 'choices', 1, 'delta', 'content'),
+                        JSONType(payload, 'choices', 1, 'text') = 'String',
                         JSONExtractString(payload, 'choices', 1, 'text'),
-                        JSONExtractString(payload, 'delta', 'text')
+                        JSONType(payload, 'delta', 'text') = 'String',
+                        JSONExtractString(payload, 'delta', 'text'),
+                        ''
                     )
                 ),
                 payloads
@@ -77,7 +84,11 @@ SOURCE(CLICKHOUSE(QUERY $query$
         )) AS streamed,
         arrayStringConcat(arrayConcat(
             arrayMap(
-                choice -> concat(JSONExtractString(choice, 'message', 'content'), JSONExtractString(choice, 'text')),
+                choice -> multiIf(
+                    JSONType(choice, 'message', 'content') = 'String', JSONExtractString(choice, 'message', 'content'),
+                    JSONType(choice, 'text') = 'String', JSONExtractString(choice, 'text'),
+                    ''
+                ),
                 JSONExtractArrayRaw(whole, 'choices')
             ),
             arrayMap(piece -> JSONExtractString(piece, 'text'), JSONExtractArrayRaw(whole, 'content'))
