@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from penstock.schemas.policy import Limit
+from penstock.schemas.topics import CONTROL
 from penstock.schemas.usage import BudgetSnapshot, UsageTotal
 
 from .budget import Budget, Decision
@@ -72,13 +73,14 @@ class Ledger:
 
     def _say(self, case: Case, total: UsageTotal, decision: Decision) -> list[Emission]:
         said: list[Emission] = []
-        for kill in decision.kills:
-            said += say_kill(self._rules, case, kill)
         if decision.used_up:
             crossed_at_us = decision.kills[0].crossed_at_us if decision.kills else total.seq_time_us
             said += say_used_up(self._rules, case, total.exchange_id, crossed_at_us)
+        for kill in decision.kills:
+            said += say_kill(self._rules, case, kill)
         if decision.reopened and case.limit.kind == "hard":
             said.append(of_lifting(case.scope, case.limit))
         if decision.ended:
             said.append(say_done(case.limit, decision.ended))
-        return said
+        # Orders before reports, and the block before the kills: a program that is cut and asks again at once meets it.
+        return sorted(said, key=lambda emission: emission.topic != CONTROL)
