@@ -69,7 +69,7 @@ class Mark(Contract):
 
 class BudgetSnapshot(Contract):
     """A limit's state in one window, with the usage offset that it contains. Kafka key:
-    `limit id|scope|window|instance`; of several instances the highest `next_offset` holds (docs/decisions/0005).
+    `limit id|scope|window|instance`; of several instances the highest `next_offset` holds (docs/decisions/0006).
 
     `settled` sums the exchanges that have ended; `running` holds the others. Usage records of `partition` from
     `next_offset` on are not contained.

@@ -1,7 +1,7 @@
 """Pure: one limit in one window. Totals of exchanges go in; what was crossed, and whom to end, comes out.
 
 State is a function of the usage records alone, in their order: a record seen twice, a restart from any earlier offset,
-or totals repeated by the counting agent change nothing (docs/decisions/0005).
+or totals repeated by the counting agent change nothing (docs/decisions/0006).
 """
 
 from dataclasses import dataclass, field, replace

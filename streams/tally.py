@@ -1,6 +1,6 @@
 """Pure: the running exchanges of one traffic partition. Frames go in, in order; what the meter has to say comes out.
 
-State is a function of the partition's frames alone, so reading them again says the same again (docs/decisions/0005).
+State is a function of the partition's frames alone, so reading them again says the same again (docs/decisions/0006).
 """
 
 from collections.abc import Container

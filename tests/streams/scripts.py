@@ -57,7 +57,7 @@ class Talk:
             path="/v1/messages" if self.api == "anthropic.messages" else "/v1/chat/completions",
             upstream="anthropic" if self.api == "anthropic.messages" else "openai",
             dialect="anthropic" if self.api == "anthropic.messages" else "openai",
-            api=self.api,  # pyright: ignore
+            api=self.api,
             model=self.model,
             stream=True,
             identity=self.identity,
