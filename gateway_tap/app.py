@@ -166,7 +166,7 @@ class App:
 
     def _metrics(self) -> bytes:
         core, publisher = self._core, self._publisher
-        outcomes = [({"outcome": outcome}, float(count)) for outcome, count in sorted(core.outcomes.items())]
+        outcomes = [({"outcome": outcome}, count) for outcome, count in sorted(core.outcomes.items())]
         return gauges.exposition(
             [
                 ("penstock_tap_exchanges_total", "counter", "Exchanges that have ended, by outcome.", outcomes),

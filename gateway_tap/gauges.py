@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Literal
 
 Sample = tuple[Mapping[str, str], float]
+"""Labels and value."""
 Family = tuple[str, Literal["counter", "gauge"], str, Iterable[Sample]]
 
 
@@ -12,7 +13,7 @@ def exposition(families: Iterable[Family]) -> bytes:
     lines: list[str] = []
     for name, kind, help_text, samples in families:
         lines += [f"# HELP {name} {help_text}", f"# TYPE {name} {kind}"]
-        lines += [f"{name}{_labels(labels)} {value:g}" for labels, value in samples]
+        lines += [f"{name}{_labels(labels)} {value}" for labels, value in samples]
     return ("\n".join(lines) + "\n").encode()
 
 
