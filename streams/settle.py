@@ -180,7 +180,7 @@ def _cost(exchange: Exchange, model: str, parts: Usage) -> tuple[Decimal | None,
 
 def _kill(exchange: Exchange, completion: Completion) -> Kill | None:
     order = completion.killed_by
-    if order is None:
+    if order is None or completion.outcome != "killed":  # a refused request was never running
         return None
     allowed = order.allowed_output_tokens
     beyond = 0 if allowed is None else max(0, exchange.delivered_tokens - allowed)

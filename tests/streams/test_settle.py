@@ -133,6 +133,11 @@ def test_a_kill_says_what_was_given_beyond_the_limit_and_how_long_it_took() -> N
     assert (found.output.tokens, found.kill.overshoot_tokens, found.kill.cut_us) == (47, 7, 7000)
 
 
+def test_a_refused_request_is_no_kill() -> None:
+    talk = Talk()
+    assert settled([*talk.prompt(), talk.end("blocked", status=429, killed_by=applied(0))]).kill is None
+
+
 @pytest.mark.parametrize(("allowed", "crossed"), [(None, None), (99, T0_US)])
 def test_an_order_without_a_limit_and_one_that_was_early_have_no_overshoot(
     allowed: int | None, crossed: int | None
