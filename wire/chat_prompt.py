@@ -26,7 +26,6 @@ CHOSEN_FUNCTION_TOKENS: Final = 4
 CALL_TOKENS: Final = 7
 CALLS_TOKENS: Final = 29
 CALLS_EACH_TOKENS: Final = 4
-SCHEMA_TOKENS: Final = 10
 _ADDING: Final = ("tools", "functions", "plugins", "web_search_options", "prediction", "audio")
 """Members through which a provider puts more into the prompt than the request shows."""
 
@@ -54,10 +53,10 @@ def chat_prompt(model: str, thinks: bool, count: Count, request: dict[str, Any])
         _tools(prompt, thinks, count, request, functions)
     if any(request.get(name) for name in _ADDING):
         prompt.plain = False
-    schema = request.get("response_format")
-    if isinstance(schema, dict) and isinstance(schema.get("json_schema"), dict):
+    form = request.get("response_format")
+    if isinstance(form, dict) and form.get("type") != "text":
         prompt.plain = False
-        prompt.tokens += SCHEMA_TOKENS + count(json.dumps(schema["json_schema"].get("schema"), ensure_ascii=False))
+        prompt.tokens += _schema_tokens(count, form.get("json_schema"))
     return prompt
 
 
@@ -132,6 +131,15 @@ def _tools(
         name = chosen.get("name") if isinstance(chosen, dict) else None
         prompt.tokens += CHOSEN_TOOL_TOKENS if "function" in choice else CHOSEN_FUNCTION_TOKENS
         prompt.tokens += count(name) if isinstance(name, str) else 0
+
+
+def _schema_tokens(count: Count, wanted: object) -> int:
+    """Structured output: the schema as compact JSON, with its name and description."""
+    if not isinstance(wanted, dict):
+        return 0
+    texts = [wanted.get("name"), wanted.get("description")]
+    texts.append(json.dumps(wanted.get("schema"), ensure_ascii=False, separators=(",", ":")))
+    return sum(count(text) for text in texts if isinstance(text, str))
 
 
 def _undescribed(function: dict[str, Any]) -> bool:

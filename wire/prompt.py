@@ -11,7 +11,7 @@ from penstock.schemas.events import Api
 
 from .chat_prompt import chat_prompt, functions_of
 from .families import Method, encoding_for
-from .vocabulary import vocabulary
+from .joined import text_tokens
 
 BYTES_PER_TOKEN: Final = 4
 """For a body that is no JSON of a known api: a guess, and called one."""
@@ -50,7 +50,7 @@ def _count(method: Method, tokens: int, exact: bool) -> TokenCount:
 
 
 def _raw(method: Method, text: str) -> int:
-    return len(vocabulary(method.encoding).encode_ordinary(text))
+    return text_tokens(method.encoding, text)
 
 
 def _chat(method: Method, model: str, request: dict[str, Any]) -> TokenCount:

@@ -3,21 +3,16 @@
 Deltas are joined before they are counted, since only some providers send one token at a time.
 """
 
-from typing import Final
-
 from .families import Method, encoding_for
-from .joined import JoinedCount
-from .vocabulary import vocabulary
+from .joined import JoinedCount, text_tokens
 
-__all__ = ["EMPTY_REPLY_TOKENS", "Method", "RunningCount", "count_text", "encoding_for"]
-
-EMPTY_REPLY_TOKENS: Final = 0
+__all__ = ["Method", "RunningCount", "count_text", "encoding_for"]
 
 
 def count_text(method: Method, text: str) -> int:
     """Tokens of one text that is a whole reply; 0 for none."""
-    tokens = len(vocabulary(method.encoding).encode_ordinary(text))
-    return _scaled(method, tokens) + method.offset if tokens else EMPTY_REPLY_TOKENS
+    tokens = text_tokens(method.encoding, text)
+    return _scaled(method, tokens) + method.offset if tokens else 0
 
 
 def _scaled(method: Method, tokens: int) -> int:
@@ -63,7 +58,7 @@ class RunningCount:
                 self._seen[channel] = tokens
             self._changed.clear()
         if not self._counts:
-            return EMPTY_REPLY_TOKENS
+            return 0
         method = self.method
         return _scaled(method, self._text_tokens) + method.offset * len(self._choices) + self._framing()
 

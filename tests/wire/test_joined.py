@@ -1,10 +1,12 @@
 """The running count equals the whole-text count after every addition, for both vocabularies."""
 
+import time
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from penstock.wire.joined import JoinedCount
+from penstock.wire.joined import BLOCK_CHARS, JoinedCount, text_tokens
 from penstock.wire.vocabulary import vocabulary
 
 NAMES = ("o200k_base", "cl100k_base")
@@ -55,3 +57,17 @@ def test_equal_in_long_runs(name: str, unit: str, times: int, other: str, more: 
         count.add(piece)
         text += piece
         assert count.tokens == whole(name, text), repr(text)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@settings(max_examples=30, deadline=None)
+@given(pieces=PIECES, shift=st.integers(0, 40))
+def test_a_whole_text_is_counted_in_blocks(name: str, pieces: list[str], shift: int) -> None:
+    text = "x" * shift + "".join([*pieces, " and so on\n"]) * (BLOCK_CHARS // 40)
+    assert text_tokens(name, text) == whole(name, text)
+
+
+def test_time_does_not_explode_without_spaces() -> None:
+    started = time.process_time()
+    assert abs(text_tokens("o200k_base", "a" * 2_000_000) - 250_000) < 1000
+    assert time.process_time() - started < 3
