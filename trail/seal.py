@@ -21,7 +21,7 @@ from .sealer import Sealer
 
 POLL_S: Final = 0.5
 BACKOFF_MAX_S: Final = 10.0
-ANSWER_WITHIN_S: Final = 60.0
+ANSWER_WITHIN_S: Final = 30.0
 _logger = structlog.get_logger()
 
 
@@ -139,8 +139,8 @@ async def _ask(settings: Settings) -> None:
             found = {}
         if found.get("signed_at_us", 0) >= asked_us and asked:
             return
-        if found.get("state") == "stopped":
-            break
+        if found.get("state") in ("stopped", "waiting"):
+            raise ServiceUnavailable(f"the sealer that runs cannot sign: {found.get('error')}")
         if not asked and found:
             os.kill(int(found["pid"]), signal.SIGUSR1)
             asked = True

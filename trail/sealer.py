@@ -109,9 +109,9 @@ class Sealer:
         known = any(found.size == kept.size and found.root == kept.root() for _, found in signed)
         tree = kept if known and all(found.size >= kept.size for _, found in signed) else CompactRange()
         if ledger.leaf_count(tree.size) != tree.size:
-            raise TrailError(f"the store lacks leaves below {tree.size}, which are signed: run `penstock verify`")
-        begin = tree.size
-        extend(tree, standing(ledger.leaves(begin, ledger.leaf_end()), begin), signed)
+            tree = CompactRange()
+        begin, largest = tree.size, max((found.size for _, found in signed), default=0)
+        extend(tree, standing(ledger.leaves(begin, ledger.leaf_end()), begin, largest), signed)
         sealer = max(time.time_ns() // 1000, ledger.newest_sealer() + 1)
         return Tree(sealer, tree, ledger.places(tree.size))
 
@@ -119,7 +119,7 @@ class Sealer:
         """Reads the leaves since the last checkpoint back."""
         ledger, mine = self._opened(), self._log.sealer
         begin = self._confirmed.size
-        for leaf in standing(ledger.leaves(begin, self.size), begin):
+        for leaf in standing(ledger.leaves(begin, self.size), begin, begin):
             if leaf.sealer > mine:
                 raise UsageError(f"another sealer of {self._origin} took over: let one run, and stop the other")
             self._confirmed.append(leaf.hash)

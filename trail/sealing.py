@@ -56,15 +56,15 @@ class Tree:
         return leaves
 
 
-def standing(leaves: Iterable[Leaf], begin: int) -> Iterator[Leaf]:
-    """The leaves from number `begin` on that stand: up to the first missing number, and up to the first leaf of a
-    sealer older than one before it, which is what a sealer left behind that had already been replaced."""
+def standing(leaves: Iterable[Leaf], begin: int, signed: int) -> Iterator[Leaf]:
+    """The leaves from number `begin` on that stand: up to the first missing number, and beyond the `signed` ones up to
+    the first leaf of a sealer older than one before it, which one left behind that had already been replaced."""
     wanted, newest = begin, 0
     for leaf in leaves:
-        if leaf.number != wanted or leaf.sealer < newest:
+        if leaf.number != wanted or (leaf.sealer < newest and wanted >= signed):
             return
         yield leaf
-        wanted, newest = wanted + 1, leaf.sealer
+        wanted, newest = wanted + 1, max(newest, leaf.sealer)
 
 
 def extend(tree: CompactRange, leaves: Iterable[Leaf], signed: Sequence[tuple[str, Checkpoint]]) -> int:

@@ -30,7 +30,7 @@ def test_rows_get_dense_numbers_and_the_tree_grows_with_them() -> None:
 @given(st.lists(st.tuples(st.integers(0, 6), st.integers(1, 3)), max_size=8))
 def test_leaves_stand_up_to_the_first_gap_or_relapse(found: list[tuple[int, int]]) -> None:
     leaves = [Leaf(number, b"t", 0, number, 0, bytes(32), sealer) for number, sealer in sorted(set(found))]
-    kept = list(standing(leaves, 0))
+    kept = list(standing(leaves, 0, 0))
     assert [leaf.number for leaf in kept] == list(range(len(kept)))
     assert [leaf.sealer for leaf in kept] == sorted(leaf.sealer for leaf in kept)
     assert kept == leaves[: len(kept)]
@@ -39,7 +39,11 @@ def test_leaves_stand_up_to_the_first_gap_or_relapse(found: list[tuple[int, int]
 def test_what_a_replaced_sealer_wrote_late_does_not_stand() -> None:
     late = [leaf._replace(sealer=1) for leaf in LEAVES[6:]]
     found = [leaf._replace(sealer=2) for leaf in LEAVES[3:6]]
-    assert list(standing([*LEAVES[:3], *found, *late], 0)) == [*LEAVES[:3], *found]
+    assert list(standing([*LEAVES[:3], *found, *late], 0, 0)) == [*LEAVES[:3], *found]
+    signed = len(LEAVES)
+    assert list(standing([*LEAVES[:3], *found, *late], 0, signed)) == [*LEAVES[:3], *found, *late], (
+        "never what is signed"
+    )
 
 
 def test_a_tree_that_agrees_with_every_checkpoint_is_taken() -> None:

@@ -1,0 +1,34 @@
+"""A deployment for each test of the trail: the session's Kafka and store, an empty trail, an origin of its own."""
+
+import asyncio
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from penstock.schemas.settings import Settings
+from penstock.trail.migrate import migrate
+from penstock.trail.topics import ensure_topics
+
+from .deployment import Deployment
+
+
+@pytest.fixture(scope="session")
+def trail_services(kafka_bootstrap: str, store_settings: Settings) -> Settings:
+    """The session's services, with topics and tables."""
+    asyncio.run(ensure_topics(store_settings))
+    migrate(store_settings)
+    return store_settings
+
+
+@pytest.fixture
+def deployment(trail_services: Settings, tmp_path: Path) -> Iterator[Deployment]:
+    """An empty trail."""
+    made = Deployment.make(tmp_path, f"test.example/{tmp_path.name}")
+    made.settings.run.mkdir(parents=True)
+    for name in ("kafka", "clickhouse"):
+        shutil.copy(trail_services.run / f"{name}.json", made.settings.run)
+    made.empty()
+    yield made
+    made.close()
