@@ -65,3 +65,14 @@ def test_decisions_are_numbered() -> None:
 
 def test_the_changelog_has_a_heading_for_what_is_not_released() -> None:
     assert "## [0.1.0] - unreleased" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_documents_that_the_code_names_exist() -> None:
+    named = re.compile(r"docs/(?:decisions/\d{4}|[a-z][\w/-]*\.md)")
+    lost = []
+    for folder in ("schemas", "wire", "gateway_tap", "streams", "trail", "local", "cli"):
+        for path in sorted((ROOT / folder).rglob("*")):
+            if path.suffix in (".py", ".sql"):
+                found = {match.removesuffix(".md") for match in named.findall(path.read_text())}
+                lost += [f"{name(path)}: {match}" for match in found if not list(ROOT.glob(f"{match}*.md"))]
+    assert not lost, "\n".join(lost)
