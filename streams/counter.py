@@ -97,13 +97,17 @@ class Counter:
         self._settled.clear()
 
     async def _tally(self, partition: int, offset: int) -> Tally:
-        while partition not in self._tallies:
+        """The state right before `offset`, or beyond it. Frames that came to another instance meanwhile are no part of
+        a state held here: it is restored."""
+        while True:
+            tally = self._tallies.get(partition)
+            if tally is not None and (tally.next_offset is None or tally.next_offset >= offset):
+                return tally
             try:
                 self._tallies[partition] = await self._restore(partition, offset)
             except (KafkaError, OSError) as error:
                 _log.warning("state not restored yet", partition=partition, error=type(error).__name__)
                 await asyncio.sleep(RETRY_S)
-        return self._tallies[partition]
 
     async def _restore(self, partition: int, offset: int) -> Tally:
         tally = Tally(partition, self._rules)
@@ -123,6 +127,7 @@ class Counter:
         async for record in self._rewinder.part(TRAFFIC, partition, position.next_offset, offset):
             for emission in tally.apply(_frame(record), now_us()):
                 await self._outlet.send(emission)
+        tally.next_offset = max(position.next_offset, offset)
         _log.info("state restored", partition=partition, next_offset=position.next_offset, open=len(tally.open))
         return tally
 

@@ -45,7 +45,7 @@ class Keeper:
     async def take(self, message: Any) -> None:
         """Takes in a usage record (Faust's message), in order; what it leads to is sent before this returns."""
         async with self._whole:
-            ledger = await self._ledger(message.partition)
+            ledger = await self._ledger(message.partition, message.offset)
             if ledger.next_offset is None or message.offset >= ledger.next_offset:
                 await self._apply(ledger, message)
             message.value = None
@@ -96,14 +96,18 @@ class Keeper:
         for emission in ledger.apply(total, message.offset, round(message.timestamp * 1000) * 1000, now_us()):
             await self._outlet.send(emission)
 
-    async def _ledger(self, partition: int) -> Ledger:
-        while partition not in self._ledgers:
+    async def _ledger(self, partition: int, offset: int) -> Ledger:
+        """The budgets as of `offset`, or beyond it. Records that came to another instance meanwhile are no part of what
+        is held here: its snapshots are."""
+        while True:
+            ledger = self._ledgers.get(partition)
+            if ledger is not None and (ledger.next_offset is None or ledger.next_offset >= offset):
+                return ledger
             try:
                 self._ledgers[partition] = await self._restore(partition)
             except (KafkaError, OSError) as error:
                 _log.warning("budgets not restored yet", partition=partition, error=type(error).__name__)
                 await asyncio.sleep(RETRY_S)
-        return self._ledgers[partition]
 
     async def _restore(self, partition: int) -> Ledger:
         found: dict[bytes, BudgetSnapshot] = {}
