@@ -93,7 +93,8 @@ def retry_after_s(window: Window, now_us: int) -> int | None:
 
 def sentence(limit: Limit, scope: str, window: Window) -> str:
     """What was passed, in words: limit, amount, unit, scope, window."""
-    whom = "this exchange" if scope.startswith("exchange:") else scope
+    kind, _, name = scope.partition(":")
+    whom = "this exchange" if kind == "exchange" else f"{kind} {name}"
     when = "" if window.ends_at_us is None else f" (window {window.id})"
     amount = f"{limit.amount.normalize():f}"
     return f"limit {limit.id} is used up: {amount} {_UNITS[limit.unit]} {_WINDOWS[limit.window]} for {whom}{when}"

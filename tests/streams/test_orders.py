@@ -14,7 +14,7 @@ def test_a_kill_names_limit_amount_unit_scope_and_window() -> None:
     order = kill_order(
         HOUR, "team:research", window, "e1", allowed_output_tokens=7, crossed_at_us=5, epoch=9, now_us=T0_US
     )
-    assert order.reason == f"limit team-hour is used up: 12.5 USD per hour for team:research (window {window.id})"
+    assert order.reason == f"limit team-hour is used up: 12.5 USD per hour for team research (window {window.id})"
     assert (order.action, order.scope, order.rule, order.limit_scope) == (
         "kill",
         "exchange:e1",
