@@ -28,18 +28,19 @@ def run(
     as_json: Annotated[bool, typer.Option("--json", help="print report.json alone")] = False,
 ) -> None:
     """Start everything, drive traffic of four teams, cut one; exit 0 only if all that is claimed was checked."""
-    try:
-        import uvloop
-
-        from penstock.local.demo import run_demo
-
-        from .demo_print import print_report
-    except ImportError as error:
-        raise UsageError(f"the demo needs {error.name}: install penstock[demo]") from error
     console = Console(stderr=as_json, highlight=False)
     columns = (SpinnerColumn(), BarColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
     with Progress(*columns, console=console, transient=True) as progress:
-        report = uvloop.run(run_demo(folder, Bar(progress, progress.add_task("starting", total=1.0))))
+        bar = Bar(progress, progress.add_task("getting ready", total=1.0))
+        try:
+            import uvloop
+
+            from penstock.local.demo import run_demo
+
+            from .demo_print import print_report
+        except ImportError as error:
+            raise UsageError(f"the demo needs {error.name}: install penstock[demo]") from error
+        report = uvloop.run(run_demo(folder, bar))
     if as_json:
         print((folder / "report.json").read_text(), end="")
     else:

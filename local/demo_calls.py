@@ -65,7 +65,7 @@ def _research() -> list[Call]:
 def _support() -> list[list[Call]]:
     model = "claude-sonnet-4-6"
     return [
-        [Call("support", "message", model, "Draft a reply to the flooded customer.", 260, 20, stream=True)],
+        [Call("support", "message", model, "Draft a reply to the flooded customer.", 260, 15, stream=True)],
         [
             Call("support", "message", model, "Classify ticket 4711.", 30),
             Call("support", "message", model, "Translate the notice for the north valley.", 120, 60, stream=True),
@@ -78,7 +78,7 @@ def _support() -> list[list[Call]]:
 def _billing() -> list[list[Call]]:
     model = "gpt-4o-mini"
     return [
-        [Call("billing", "chat", model, "Explain invoice 88 to the mill.", 180, 40, stream=True, usage=False)],
+        [Call("billing", "chat", model, "Explain invoice 88 to the mill.", 180, 30, stream=True, usage=False)],
         [
             Call("billing", "chat", model, "Read the meter number from this line: 7730-22.", 15),
             Call("billing", "chat", model, "Which tariff fits 900 kWh?", 70, stream=True, usage=False),
