@@ -9,7 +9,7 @@ import typer
 
 from penstock.schemas.errors import ServiceUnavailable
 from penstock.schemas.settings import load_settings
-from penstock.trail.status import Status, read_status
+from penstock.trail.status import GROUPS, Status, read_status
 
 
 def run(
@@ -32,9 +32,8 @@ def _print(status: Status) -> None:
         stale = {name: value for name, value in part.facts.items() if "stale" in name}
         for name, value in stale.items():
             print(f"     {name}: {value}")
-    for group, behind in status.lag.items():
-        waiting = ", ".join(f"{topic} {count:,}" for topic, count in sorted(behind.items()) if count)
-        print(f"lag  {group}: {waiting or 'none'}")
+    for group in GROUPS:
+        print(f"lag  {group}: {_lag(status.lag.get(group))}")
     print(f"last checkpoint: {_checkpoint(status)}")
     for name, count in (
         ("unprotected rows", status.unprotected),
@@ -42,6 +41,14 @@ def _print(status: Status) -> None:
         ("dead letters", status.dead_letters),
     ):
         print(f"{name}: {'unknown' if count is None else f'{count:,}'}")
+
+
+def _lag(behind: dict[str, int] | None) -> str:
+    if behind is None:
+        return "unknown"
+    if not behind:
+        return "it has acknowledged nothing yet"
+    return ", ".join(f"{topic} {count:,}" for topic, count in sorted(behind.items()) if count) or "none"
 
 
 def _checkpoint(status: Status) -> str:

@@ -16,8 +16,8 @@ from penstock.schemas.settings import Settings
 
 from .store import connect, store_errors
 
-_ALREADY_THERE: Final = {57, 44, 15}
-"""ClickHouse error codes: table exists, duplicate column in two spellings."""
+_ALREADY_THERE: Final = {15, 44, 57, 387, 609}
+"""ClickHouse's codes for a column (twice), a table or view, a dictionary and a function that exist already."""
 
 _TABLE: Final = """
 CREATE TABLE IF NOT EXISTS penstock.migrations

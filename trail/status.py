@@ -6,6 +6,7 @@ import os
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -149,24 +150,29 @@ def _run(settings: Settings, path: Path) -> dict[str, Any]:
 
 
 async def _lag(settings: Settings, ends: dict[tuple[str, int], int]) -> dict[str, dict[str, int]]:
-    """Records that each group has yet to acknowledge, per topic that it has begun to read."""
+    """Records that each group has yet to acknowledge, per topic that it has begun to read; without the groups that
+    Kafka does not answer for."""
     admin = AIOKafkaAdminClient(**kafka_client(settings))
     lag: dict[str, dict[str, int]] = {}
     try:
         await admin.start()
         for group in GROUPS:
-            committed = await admin.list_consumer_group_offsets(group)
-            behind: dict[str, int] = {}
-            for place, mark in committed.items():
-                end = ends.get((place.topic, place.partition))
-                if end is not None and mark.offset >= 0:
-                    behind[place.topic] = behind.get(place.topic, 0) + max(0, end - mark.offset)
-            lag[group] = behind
+            lag[group] = behind(await admin.list_consumer_group_offsets(group), ends)
     except (KafkaError, OSError):
         return lag
     finally:
         await admin.close()
     return lag
+
+
+def behind(committed: Mapping[Any, Any], ends: Mapping[tuple[str, int], int]) -> dict[str, int]:
+    """What lies between a group's committed offsets and the ends of the logs, by topic."""
+    found: dict[str, int] = {}
+    for place, mark in committed.items():
+        end = ends.get((place.topic, place.partition))
+        if end is not None and mark.offset >= 0:
+            found[place.topic] = found.get(place.topic, 0) + max(0, end - mark.offset)
+    return found
 
 
 def _checkpoint(settings: Settings) -> dict[str, Any] | None:
