@@ -64,19 +64,20 @@ def test_nothing_is_left_half_done() -> None:
 
 
 def test_tests_mirror_sources() -> None:
-    """`tests/wire/test_sse.py` tests `wire/sse.py`, `tests/schemas/test_sql.py` the folder `schemas/sql`.
-
-    `test_vectors.py` holds published vectors for a whole folder. Folders of their own: repo, e2e and faults.
-    """
+    """`tests/wire/test_sse.py` or `test_sse_something.py` tests `wire/sse.py`, `tests/schemas/test_sql.py` the folder
+    `schemas/sql`. PAGES test a document; folders of their own: repo, e2e and faults."""
     lost = []
     for path in TESTS:
         folder, stem = path.parent.name, path.stem.removeprefix("test_")
-        places = (ROOT / folder / f"{stem}.py", ROOT / folder / stem)
-        if folder in FOLDERS and path.name.startswith("test_") and stem != "vectors":
-            lost += [] if any(place.exists() for place in places) else [name(path)]
+        if folder in FOLDERS and path.name.startswith("test_") and stem not in PAGES:
+            sources = {place.stem for place in (ROOT / folder).iterdir()}
+            lost += [] if any(stem == source or stem.startswith(f"{source}_") for source in sources) else [name(path)]
         if path.parent.parent == ROOT / "tests" and folder not in (*FOLDERS, "repo", "e2e", "faults"):
             lost.append(name(path))
     assert not lost, lost
+
+
+PAGES = {"vectors", "trail_page"}
 
 
 def test_every_migration_has_a_number_of_its_own() -> None:
