@@ -6,7 +6,7 @@ goes on at the last position, with the state that running exchanges had there.
 
 import asyncio
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Any, Final
 
 import structlog
@@ -44,7 +44,13 @@ class Counter:
         self._tallies: dict[int, Tally] = {}
         self._held: dict[int, deque[Any]] = {}
         self._settled: dict[int, int] = {}
+        self._assignment = 0
         self._whole = asyncio.Lock()
+
+    async def prepare(self, partitions: Iterable[int]) -> None:
+        """Restores the state of `partitions` before their first frame comes."""
+        async with self._whole:
+            await asyncio.gather(*(self._tally(partition, 0) for partition in partitions))
 
     async def take(self, message: Any) -> None:
         """Takes in a frame (Faust's message), in order; holds it until it may be acknowledged. Kafka being away is
@@ -92,6 +98,7 @@ class Counter:
 
     def forget(self) -> None:
         """Partitions may move: what is held here is read again by whoever gets them."""
+        self._assignment += 1
         self._tallies.clear()
         self._held.clear()
         self._settled.clear()
@@ -103,11 +110,15 @@ class Counter:
             tally = self._tallies.get(partition)
             if tally is not None and (tally.next_offset is None or tally.next_offset >= offset):
                 return tally
+            assignment = self._assignment
             try:
-                self._tallies[partition] = await self._restore(partition, offset)
+                restored = await self._restore(partition, offset)
             except (KafkaError, OSError) as error:
                 _log.warning("state not restored yet", partition=partition, error=type(error).__name__)
                 await asyncio.sleep(RETRY_S)
+            else:
+                if assignment == self._assignment:
+                    self._tallies[partition] = restored
 
     async def _restore(self, partition: int, offset: int) -> Tally:
         tally = Tally(partition, self._rules)

@@ -6,6 +6,7 @@ snapshots and reads the rest again: each budget passes over what it contains alr
 
 import asyncio
 from collections import deque
+from collections.abc import Iterable
 from typing import Any, Final
 
 import structlog
@@ -40,7 +41,13 @@ class Keeper:
         self._ledgers: dict[int, Ledger] = {}
         self._held: dict[int, deque[Any]] = {}
         self._keys: dict[tuple[str, str, str], set[str]] = {}
+        self._assignment = 0
         self._whole = asyncio.Lock()
+
+    async def prepare(self, partitions: Iterable[int]) -> None:
+        """Restores the budgets of `partitions` before their first usage record comes."""
+        async with self._whole:
+            await asyncio.gather(*(self._ledger(partition, 0) for partition in partitions))
 
     async def take(self, message: Any) -> None:
         """Takes in a usage record (Faust's message), in order; what it leads to is sent before this returns."""
@@ -82,6 +89,7 @@ class Keeper:
 
     def forget(self) -> None:
         """Partitions may move: what is held here is read again by whoever gets them."""
+        self._assignment += 1
         self._ledgers.clear()
         self._held.clear()
         self._keys.clear()
@@ -103,11 +111,15 @@ class Keeper:
             ledger = self._ledgers.get(partition)
             if ledger is not None and (ledger.next_offset is None or ledger.next_offset >= offset):
                 return ledger
+            assignment = self._assignment
             try:
-                self._ledgers[partition] = await self._restore(partition)
+                restored = await self._restore(partition)
             except (KafkaError, OSError) as error:
                 _log.warning("budgets not restored yet", partition=partition, error=type(error).__name__)
                 await asyncio.sleep(RETRY_S)
+            else:
+                if assignment == self._assignment:
+                    self._ledgers[partition] = restored
 
     async def _restore(self, partition: int) -> Ledger:
         found: dict[bytes, BudgetSnapshot] = {}

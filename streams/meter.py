@@ -4,6 +4,7 @@ traffic ──▶ Counter ──▶ usage ──▶ Keeper ──▶ control (ki
                └──▶ attribution, audit, control (kill of one exchange)
 """
 
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import faust
@@ -12,8 +13,10 @@ from penstock.schemas.addresses import kafka_client
 from penstock.schemas.policy import load_policy
 from penstock.schemas.secrets import read_secret
 from penstock.schemas.settings import Settings
-from penstock.schemas.topics import TRAFFIC, USAGE
+from penstock.schemas.topics import ATTRIBUTION, AUDIT, BUDGETS, CONTROL, TRAFFIC, USAGE, VIOLATIONS
+from penstock.wire.price import price
 from penstock.wire.tokens import count_text, encoding_for
+from penstock.wire.usage import Usage
 
 from .app import instance_of, make_app
 from .counter import Counter
@@ -25,6 +28,7 @@ from .rewind import Rewinder
 NAME: Final = "meter"
 SETTLE_EVERY_S: Final = 0.5
 RETIRE_EVERY_S: Final = 60.0
+WRITTEN: Final = (USAGE, CONTROL, ATTRIBUTION, AUDIT, BUDGETS, VIOLATIONS["budget"])
 
 
 def build_app(settings: Settings, instance: int) -> faust.App:
@@ -54,6 +58,10 @@ def build_app(settings: Settings, instance: int) -> faust.App:
         counter.forget()
         keeper.forget()
 
+    async def prepare(_app: Any, assigned: Any, **_: Any) -> None:
+        held = {name: sorted(place.partition for place in assigned if place.topic == name) for name in (TRAFFIC, USAGE)}
+        app.add_future(_prepare(outlet, counter, keeper, held))
+
     async def close(_app: Any, **_: Any) -> None:
         await settle()
         await outlet.close()
@@ -63,6 +71,7 @@ def build_app(settings: Settings, instance: int) -> faust.App:
     app.timer(SETTLE_EVERY_S, name="penstock.meter.settle")(settle)
     app.timer(RETIRE_EVERY_S, name="penstock.meter.retire")(keeper.retire)
     app.on_partitions_revoked.connect(forget, weak=False)
+    app.on_partitions_assigned.connect(prepare, weak=False)
     app.on_before_shutdown.connect(close, weak=False)
     return app
 
@@ -80,9 +89,17 @@ def rules_of(settings: Settings, instance: int) -> Rules:
 
 
 def warm_up() -> None:
-    """Loads the vocabularies now, so that no first stream waits for them."""
+    """Loads vocabularies and prices now, so that no first stream waits for them."""
     for model in ("gpt-4o", "claude-sonnet-4-5"):
         count_text(encoding_for(model, "openai.chat"), "warm")
+        price(model, "", Usage(input_tokens=1, output_tokens=1), datetime.now(UTC))
+
+
+async def _prepare(outlet: Outlet, counter: Counter, keeper: Keeper, held: dict[str, list[int]]) -> None:
+    """What a first record would have to wait for, done when partitions are assigned."""
+    await outlet.open(WRITTEN)
+    await keeper.prepare(held[USAGE])
+    await counter.prepare(held[TRAFFIC])
 
 
 def _topic(app: faust.App, name: str) -> Any:

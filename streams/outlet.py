@@ -4,6 +4,7 @@ One idempotent producer with no linger: a record that Kafka did not take is sent
 """
 
 import asyncio
+from collections.abc import Iterable
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
@@ -56,6 +57,12 @@ class Outlet:
                 headers=headers,
             )
         )
+
+    async def open(self, topics: Iterable[str]) -> None:
+        """Connects, and learns where `topics` lie, so that the first record of each waits for nothing."""
+        producer = await self._started()
+        for topic in topics:
+            await producer.partitions_for(topic)
 
     async def delivered(self) -> None:
         """Returns once Kafka has acknowledged everything handed on before the call. KafkaError where it refused any:
