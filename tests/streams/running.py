@@ -19,11 +19,14 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from penstock.schemas.addresses import clickhouse_client, kafka_client, read_run_file
 from penstock.schemas.errors import ServiceUnavailable
 from penstock.schemas.settings import Settings, load_settings
+from penstock.schemas.topics import TRAFFIC
 from penstock.trail.migrate import migrate
 from penstock.trail.topics import ensure_topics
 
 Start = Callable[[str, Settings], AbstractContextManager[subprocess.Popen[bytes]]]
 PARTITIONS = 4
+OF_TRAFFIC = f"FROM penstock.events_log WHERE topic = '{TRAFFIC}'"
+COUNT = f"SELECT count() {OF_TRAFFIC}"
 
 
 class Services:

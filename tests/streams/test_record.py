@@ -1,39 +1,25 @@
-"""The record worker against a real broker and a real store: nothing lost, nothing twice, whatever is killed."""
+"""The record worker against a real broker and a real store: what each kind of record becomes."""
 
 import json
 import os
-import random
-import signal
 import subprocess
-import threading
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from typing import Any
+from collections.abc import Iterator
+from decimal import Decimal
 
 import pytest
 
-from penstock.schemas import attribution, frames, topics
-from penstock.schemas.commitment import ZERO, commitment
+from penstock.schemas import attribution, frames, topics, violations
+from penstock.schemas.commitment import commitment
+from penstock.schemas.events import AppliedOrder, Contract
 from penstock.schemas.ids import new_exchange_id
 from penstock.schemas.records import write_record
-from penstock.schemas.settings import Settings
 
-from .running import PARTITIONS, Services
+from .running import COUNT, OF_TRAFFIC, PARTITIONS, Services
 from .test_decode import settled
-from .traffic import AT_US, exchange_events, headers, interleaved
+from .traffic import AT_US, exchange_events, headers
 
 pytestmark = pytest.mark.services
-Start = Callable[[str, Settings], AbstractContextManager[subprocess.Popen[bytes]]]
-OF_TRAFFIC = f"FROM penstock.events_log WHERE topic = '{topics.TRAFFIC}'"
-COUNT = f"SELECT count() {OF_TRAFFIC}"
-
-
-@pytest.fixture(scope="module")
-def services(tmp_path_factory: pytest.TempPathFactory, start_embedded: Start) -> Iterator[Services]:
-    with Services(tmp_path_factory.mktemp("record"), start_embedded) as found:
-        yield found
 
 
 @pytest.fixture(scope="module")
@@ -41,101 +27,6 @@ def worker(services: Services) -> Iterator[subprocess.Popen[bytes]]:
     """One worker for the tests that kill none."""
     with services.worker() as process:
         yield process
-
-
-def load_of(seed: int, exchanges: int = 200) -> tuple[list[dict[str, Any]], int]:
-    """Messages of frames that mix many exchanges, over all partitions, and how many events they hold."""
-    split, count = interleaved(exchanges, chunks=97, per_frame=16)
-    pick = random.Random(seed)
-    messages = [
-        {"value": frames.write_frame(events), "partition": pick.randrange(PARTITIONS), "headers": list(headers(number))}
-        for number, events in enumerate(split)
-    ]
-    return messages, count
-
-
-@contextmanager
-def sending(services: Services, messages: Sequence[dict[str, Any]]) -> Iterator[None]:
-    """Sends messages from a thread while the block runs, and to the end."""
-
-    def send() -> None:
-        for start in range(0, len(messages), 50):
-            services.produce(topics.TRAFFIC, messages[start : start + 50])
-
-    thread = threading.Thread(target=send)
-    thread.start()
-    try:
-        yield
-    finally:
-        thread.join()
-
-
-def check_rows(services: Services, before: int, sent: int) -> None:
-    """No row lost, none twice (without FINAL), every chain whole, every content row's commitment right."""
-    ((rows, unique, indexes),) = services.query(
-        f"SELECT count(), uniqExact(partition, offset, frame_index), uniqExact(event_id) {OF_TRAFFIC}"
-    )
-    assert rows == before + sent
-    assert unique == rows
-    assert indexes == rows
-    links = services.query(
-        f"SELECT partition, commitment, previous {OF_TRAFFIC} ORDER BY partition, offset, frame_index"
-    )
-    last: dict[int, bytes] = {}
-    for partition, made, previous in links:
-        assert previous == last.get(partition, ZERO)
-        last[partition] = made
-    broken = services.query(
-        f"SELECT count() {OF_TRAFFIC} AND event_id NOT IN (SELECT event_id FROM penstock.content)"
-        f" AND kind != 'dead_letter'"
-    )
-    assert broken == [(0,)]
-
-
-@pytest.mark.faults
-def test_killed_workers_lose_and_double_nothing(services: Services) -> None:
-    seed = int.from_bytes(os.urandom(4))
-    print(f"seed {seed}")
-    pick = random.Random(seed)
-    before = int(services.query(COUNT)[0][0])
-    messages, sent = load_of(seed)
-    lives = 5
-    for life in range(lives):
-        services.produce(topics.TRAFFIC, messages[life::lives])
-        worker = services.start_worker()
-        services.ready(worker)
-        time.sleep(pick.uniform(0, 0.6))  # a kill at a random moment, most of them under load, is the point
-        worker.kill()
-        worker.wait()
-    with services.worker():
-        services.until(COUNT, before + sent)
-    check_rows(services, before, sent)
-
-
-@pytest.mark.faults
-def test_a_killed_store_is_waited_for(services: Services) -> None:
-    before = int(services.query(COUNT)[0][0])
-    messages, sent = load_of(seed=7)
-    with services.worker(), sending(services, messages):
-        for part in (1, 2):
-            services.until(COUNT, before + sent * part // 4)
-            services.kill_store()
-            time.sleep(1)  # the outage
-            services.start_store()
-        services.until(COUNT, before + sent)
-    check_rows(services, before, sent)
-
-
-def test_two_workers_share_the_partitions(services: Services) -> None:
-    before = int(services.query(COUNT)[0][0])
-    messages, sent = load_of(seed=8)
-    with services.worker(), sending(services, messages):
-        other = services.start_worker(1)
-        services.ready(other, "record-1")
-        other.send_signal(signal.SIGTERM)
-        assert other.wait(30) == 0
-        services.until(COUNT, before + sent)
-    check_rows(services, before, sent)
 
 
 @pytest.mark.usefixtures("worker")
@@ -227,6 +118,66 @@ def test_a_repeated_attribution_is_one_row_of_facts(services: Services) -> None:
         f"WHERE exchange_id = '{exchange}'"
     )
     assert (team, tokens, source, prompt) == ("t", 4, "counted", "")
+
+
+def records_of(exchange: str) -> list[tuple[str, str, Contract]]:
+    """Topic, type and model of a settled and killed exchange, a violation and a detector's coverage."""
+    order = AppliedOrder(
+        order_id="o1",
+        scope=f"exchange:{exchange}",
+        limit_id="stream",
+        reason="over",
+        epoch=1,
+        decided_at_us=AT_US,
+        received_at_us=AT_US + 1,
+        applied_at_us=AT_US + 3000,
+        crossed_at_us=AT_US,
+    )
+    killed = attribution.Kill(order=order, overshoot_tokens=12, cut_us=3000)
+    found = violations.Violation(
+        violation_id=f"{exchange}/v1",
+        exchange_id=exchange,
+        kind="pii",
+        detector="d",
+        severity="high",
+        span=violations.Span(start=3, end=9),
+        action="alert",
+        frameworks=["a", "b"],
+        at_us=AT_US,
+    )
+    seen = violations.Coverage(exchange_id=exchange, detector="d", segment="prompt", verdict="clean", at_us=AT_US)
+    return [
+        (topics.ATTRIBUTION, attribution.TYPE, settled(exchange_id=exchange, kill=killed, cost_usd="0.000000000123")),
+        (topics.VIOLATIONS["pii"], violations.TYPE, found),
+        (topics.COVERAGE, violations.TYPE_COVERAGE, seen),
+    ]
+
+
+@pytest.mark.usefixtures("worker")
+def test_every_table_takes_its_records(services: Services) -> None:
+    exchange = new_exchange_id()
+    for topic, kind, model in records_of(exchange):
+        record = write_record(
+            model,
+            id=f"{exchange}/{topic}",
+            type=kind,
+            source="/test",
+            subject="key:k1",
+            time_us=AT_US,
+            exchange_id=exchange,
+        )
+        services.produce(topic, [{"value": record.value, "key": exchange.encode(), "headers": record.headers()}])
+    services.until(f"SELECT count() FROM penstock.events_log WHERE exchange_id = '{exchange}'", 3)
+    where = f"WHERE exchange_id = '{exchange}'"
+    assert services.query(f"SELECT overshoot_tokens, cut_ms FROM penstock.kills {where}") == [(12, 3.0)]
+    assert services.query(f"SELECT span.start, span.end, frameworks FROM penstock.violations {where}") == [
+        (3, 9, ["a", "b"])
+    ]
+    assert services.query(f"SELECT verdict FROM penstock.coverage {where}") == [("clean",)]
+    ((scope, cost, count),) = services.query(
+        f"SELECT killed_by, cost_usd, violation_count FROM penstock.exchanges {where}"
+    )
+    assert (scope, cost, count) == (f"exchange:{exchange}", Decimal("0.000000000123"), 1)
 
 
 @pytest.mark.usefixtures("worker")
