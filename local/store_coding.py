@@ -69,7 +69,7 @@ class Encoder:
 
     def finish(self) -> bytes:
         """The end of the frame."""
-        return bytes(self._coder.flush())
+        return self.feed(b"") + bytes(self._coder.flush())
 
 
 def _lz4(body: bytes, most_bytes: int) -> bytes:

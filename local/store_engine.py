@@ -114,9 +114,9 @@ class Engine:
             handle.close()
             raise from_engine(error) from error
 
-    def insert(self, target: str, data: bytes, job: Job) -> tuple[int, int]:
+    def insert(self, target: str, data: bytes, job: Job, session: Any = None) -> tuple[int, int]:
         """Inserts `data` in `job.format`; returns rows and bytes written. Durable on return where fsync is on."""
-        handle = self._handle(job, readonly=False)
+        handle = session or self._handle(job, readonly=False)
         try:
             stream = handle.send_insert(target, job.format)
             try:
@@ -130,7 +130,8 @@ class Engine:
         except RuntimeError as error:
             raise from_engine(error) from error
         finally:
-            handle.close()
+            if session is None:
+                handle.close()
 
     def run(self, sql: str, job: Job, session: Any = None) -> bytes:
         """Runs any statement, on a session's handle where one is given, and returns its output."""

@@ -1,7 +1,6 @@
 """The store's errors: a ClickHouse code, its name, a sentence; and the HTTP status that a server gives them."""
 
 import re
-from dataclasses import dataclass
 from typing import Final
 
 SYNTAX_ERROR: Final = (62, "SYNTAX_ERROR")
@@ -29,19 +28,17 @@ _STATUS: Final = {
 _CODE = re.compile(r"Code: (\d+)\. ")
 
 
-@dataclass(frozen=True)
 class StoreError(Exception):
     """One answer that is an error. `text` is a server's: `Code: 62. DB::Exception: … (SYNTAX_ERROR)`."""
 
-    code: int
-    text: str
+    def __init__(self, code: int, text: str) -> None:
+        super().__init__(text)
+        self.code = code
+        self.text = text
 
     @property
     def status(self) -> int:
         return _STATUS.get(self.code, 500)
-
-    def __str__(self) -> str:
-        return self.text
 
 
 def refuse(kind: tuple[int, str], sentence: str) -> StoreError:

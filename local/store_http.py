@@ -9,6 +9,7 @@ Reads and writes have places of their own, so that slow readers never hold up th
 import asyncio
 import time
 import uuid
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any, Final
@@ -119,9 +120,8 @@ class Store:
         async with self._reading:
             reading = await self._in_thread(self._engine.read, text.sql, inspection, job)
             try:
-                return await send_reading(
-                    request, reading, _with_format(headers, job), asked.accepted, self._pool, begun_ns
-                )
+                named = _with_format(headers, job)
+                return await send_reading(request, reading, named, asked.accepted, self._pool, begun_ns)
             finally:
                 await self._in_thread(reading.close)
 
@@ -130,9 +130,9 @@ class Store:
             raise refuse(ACCESS_DENIED, "Only the writer and admin insert, by POST.")
         begun_ns = time.monotonic_ns()
         async with self._writing:
-            rows, size = await self._in_thread(
-                self._engine.insert, insert.target, insert.data, _job(asked, insert.format)
-            )
+            job = _job(asked, insert.format)
+            work = (self._engine.insert, insert.target, insert.data, job)
+            rows, size = await self._in_thread(self._in_session, asked, *work)
         done = summary(begun_ns, written_rows=rows, written_bytes=size, result_rows=rows, result_bytes=size)
         return web.Response(headers={**headers, "X-ClickHouse-Summary": done})
 
@@ -142,15 +142,16 @@ class Store:
         job = _job(asked, inspection.format or asked.format)
         begun_ns = time.monotonic_ns()
         async with self._writing:
-            body = await self._in_thread(self._run_blocking, asked, text.sql, job)
+            body = await self._in_thread(self._in_session, asked, self._engine.run, text.sql, job)
         return whole(body, {**_with_format(headers, job), "X-ClickHouse-Summary": summary(begun_ns)}, asked.accepted)
 
-    def _run_blocking(self, asked: Asked, sql: str, job: Job) -> bytes:
-        if not asked.session_id:
-            return self._engine.run(sql, job)
+    def _in_session(self, asked: Asked, work: Callable[..., Any], *arguments: Any) -> Any:
+        """Runs `work` on the handle of the caller's session, which admin alone may have; else on one of its own."""
+        if not asked.session_id or asked.role != "admin":
+            return work(*arguments)
         session = self._sessions.take(asked.session_id, asked.database)
         try:
-            return self._engine.run(sql, job, session)
+            return work(*arguments, session)
         finally:
             self._sessions.give(asked.session_id, session)
 

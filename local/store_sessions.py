@@ -5,7 +5,7 @@ import time
 from typing import Any, Final
 
 from .store_engine import Engine
-from .store_errors import SESSION_IS_LOCKED, TOO_MANY_QUERIES, refuse
+from .store_errors import SESSION_IS_LOCKED, TOO_MANY_QUERIES, StoreError, refuse
 
 IDLE_S: Final = 60.0
 SESSIONS_MAX: Final = 16
@@ -30,7 +30,12 @@ class Sessions:
                 raise refuse(TOO_MANY_QUERIES, f"There are {SESSIONS_MAX} sessions already.")
             self._busy.add(name)
             found = self._idle.pop(name, None)
-        return found[0] if found else self._engine.session(database)
+        try:
+            return found[0] if found else self._engine.session(database)
+        except StoreError:
+            with self._lock:
+                self._busy.discard(name)
+            raise
 
     def give(self, name: str, handle: Any) -> None:
         """Hands a handle back."""

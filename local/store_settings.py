@@ -49,9 +49,9 @@ class Bounds:
 
 
 BOUNDS: Final[dict[Role, Bounds]] = {
-    "admin": Bounds(3600, 2048 * MIB, 256 * MIB, 4),
-    "writer": Bounds(600, 1024 * MIB, 256 * MIB, 4),
-    "reader": Bounds(600, 1024 * MIB, 256 * MIB, 4),
+    "admin": Bounds(3600, 2048 * MIB, 128 * MIB, 4),
+    "writer": Bounds(600, 1024 * MIB, 128 * MIB, 4),
+    "reader": Bounds(600, 1024 * MIB, 128 * MIB, 4),
 }
 OPEN_READS: Final = Bounds(60, 512 * MIB, 64 * MIB, 2)
 """For a reader that showed no password."""
