@@ -105,6 +105,16 @@ class Child:
             self._forget()  # one that ends in order takes its run file away itself, or leaves its last word in it
         (self._run / f"{self.spec.name}.pid").unlink(missing_ok=True)
 
+    async def crash(self) -> None:
+        """SIGKILL, as a fault would; returns once the supervisor has it ready again. Nothing where it does not run."""
+        process = self._process
+        if process is None or process.returncode is not None:
+            return
+        self._ready.clear()
+        _signal(process, signal.SIGKILL)
+        await process.wait()
+        await self.ready()
+
     def kill(self) -> None:
         """SIGKILL, without waiting: for a second Control-C."""
         if self._process is not None and self._process.returncode is None:

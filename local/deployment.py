@@ -92,6 +92,10 @@ class Deployment:
         await self._children[name].stop()
         await self._children[name].start()
 
+    async def crash(self, name: str) -> None:
+        """Kills one child (SIGKILL) and returns once it was started again and is ready."""
+        await self._children[name].crash()
+
     async def ready(self, name: str) -> None:
         """Returns once a child is ready, such as after a kill."""
         await self._children[name].ready()
