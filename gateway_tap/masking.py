@@ -1,57 +1,66 @@
 """Pure: masks the caller's own credentials in bytes that come in pieces, at equal length, before they are published.
 
-A piece whose end could be the beginning of a credential is held back by just that much, so that a credential cut in two
-is found as well. What is published concatenates to the original but for the masked places; what is forwarded is never
-touched.
+The end of a piece is held back as far as a credential, written in its longest way, could reach into the next one. What
+is published concatenates to the original but for the masked places; what is forwarded is never touched.
 """
 
 from collections.abc import Sequence
+from typing import Any, Final
 
-from penstock.wire.masks import Place, mask_body
+import orjson
+
+from penstock.wire.masks import SHORTEST_BYTES, Place, mask_body, mask_text, maskable
 
 Masked = tuple[bytes, list[Place]]
 
+LONGEST_WRITING: Final = 6
+"""Bytes that one byte of a credential takes at most: `\\u0073`."""
+
 
 class Masker:
-    """Masks one body. `feed` and `finish` together give every byte once, in order."""
+    """Masks what one exchange publishes. `feed` and `finish` together give every byte of a body once, in order."""
 
-    __slots__ = ("_credentials", "_longest", "_tail")
+    __slots__ = ("_credentials", "_held_bytes", "_places", "_tail")
 
     def __init__(self, credentials: Sequence[bytes]) -> None:
-        self._credentials = [credential for credential in credentials if credential]
-        self._longest = max(map(len, self._credentials), default=0)
+        self._credentials = maskable(credentials)
+        self._held_bytes = max((len(value) * LONGEST_WRITING - 1 for value in self._credentials), default=0)
         self._tail = b""
+        self._places: list[Place] = []
 
     def feed(self, data: bytes) -> Masked:
         """What may be published now, and the masked places in it."""
         if not self._credentials:
             return data, []
-        joined = self._tail + data
-        keep = self._open(joined)
-        cut = len(joined) - keep
-        self._tail = joined[cut:]
-        return self.whole(joined[:cut])
+        body, places = mask_body(self._tail + data, self._credentials)
+        places = sorted({*self._places, *places})
+        cut = max(len(body) - self._held_bytes, 0)
+        self._tail, self._places = body[cut:], cut_places(places, cut, len(body))
+        return body[:cut], cut_places(places, 0, cut)
 
     def finish(self) -> Masked:
         """The bytes that were held back."""
-        rest, self._tail = self._tail, b""
-        return rest, []
+        rest, places, self._tail, self._places = self._tail, self._places, b"", []
+        return rest, places
 
     def whole(self, body: bytes) -> Masked:
         """`body` alone, without regard to what came before."""
-        if any(credential in body for credential in self._credentials):
-            return mask_body(body, self._credentials)
-        return body, []
+        if not self._credentials:
+            return body, []
+        return mask_body(body, self._credentials)
 
-    def _open(self, data: bytes) -> int:
-        """How many bytes at the end of `data` a longer read could turn into a credential."""
-        longest = 0
-        for size in range(min(self._longest - 1, len(data)), 0, -1):
-            end = data[-size:]
-            if any(size < len(credential) and credential.startswith(end) for credential in self._credentials):
-                longest = size
-                break
-        return longest
+    def record(self, content: bytes) -> bytes:
+        """A head or completion as JSON, with credentials masked inside its texts: never its syntax or its names."""
+        if not self.whole(content)[1]:
+            return content
+        return orjson.dumps(self._clean(orjson.loads(content)))
+
+    def _clean(self, value: Any) -> Any:
+        if isinstance(value, str):
+            return mask_text(value, self._credentials)
+        if isinstance(value, dict):
+            return {name: self._clean(item) for name, item in value.items()}
+        return [self._clean(item) for item in value] if isinstance(value, list) else value
 
 
 def written(places: list[Place]) -> bytes:

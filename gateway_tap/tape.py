@@ -35,7 +35,7 @@ class Tape:
 
     def prompt(self, head: bytes, body: bytes, stamp: bytes) -> None:
         """The head of a request (a `PromptHead` as JSON), and its body as far as it is known: whole, or empty."""
-        events = [self._encode(PROMPT, stamp, head, CLIENT)]
+        events = [self._encode(PROMPT, stamp, self.masker.record(head), CLIENT)]
         masked, places = self.masker.whole(body)
         events += self._prompt_parts(masked, places, stamp)
         self._publish(events)
@@ -83,7 +83,7 @@ class Tape:
 
     def completion(self, record: bytes, stamp: bytes) -> None:
         """The end (a `Completion` as JSON). Nothing follows it."""
-        self._publish([self._encode(COMPLETION, stamp, record, TAP)])
+        self._publish([self._encode(COMPLETION, stamp, self.masker.record(record), TAP)])
 
     def _prompt_parts(self, body: bytes, places: list[Place], stamp: bytes) -> Iterator[bytes]:
         for start in range(0, len(body), PART_MAX_BYTES):

@@ -22,6 +22,8 @@ __all__ = [
     "credentials_of",
     "mask_body",
     "mask_path",
+    "mask_text",
+    "maskable",
     "published",
 ]
 
@@ -31,6 +33,10 @@ Place = tuple[int, int]
 SHORTEST_BYTES: Final = 8
 """A shorter credential is not looked for in bodies: `test` or `dummy` would blot out ordinary words, and protects
 nothing. In headers and paths it is left out as any other."""
+
+_WORD: Final = re.compile(rb"[a-z][a-z_. /-]{0,30}")
+"""A caller chooses what it sends as a credential: `completion_tokens` in a spare header must not blot out the figures
+that it is charged by."""
 
 _KEY_HEADERS: Final = (
     b"x-api-key",
@@ -127,15 +133,29 @@ def _in_path(path: str) -> Iterator[bytes]:
         yield unquote_to_bytes(userinfo[2].partition(":")[2])
 
 
+def maskable(credentials: Iterable[bytes]) -> list[bytes]:
+    """Those of `credentials` that are looked for in bodies: at least 8 bytes, no plain lower-case word or phrase of
+    less than 32, and without a quotation mark (in JSON it could only stand escaped, and would match the syntax)."""
+    return [
+        credential
+        for credential in credentials
+        if len(credential) >= SHORTEST_BYTES and b'"' not in credential and not _WORD.fullmatch(credential)
+    ]
+
+
+def mask_text(text: str, credentials: Sequence[bytes]) -> str:
+    """`text` with the credentials in it masked, each character for one byte of them."""
+    masked, places = mask_body(text.encode(), credentials)
+    return masked.decode(errors="replace") if places else text
+
+
 def mask_body(body: bytes, credentials: Sequence[bytes]) -> tuple[bytes, list[Place]]:
-    """`body` with each credential of at least 8 bytes masked by `*` at equal length, and the places, in order.
+    """`body` with each of `credentials` (see `maskable`) masked by `*` at equal length, and the places, in order.
 
     Found as it is, with JSON escapes (`\\/`, `\\u0073`) and percent-encoded, in any mixture of these.
     """
     places: list[Place] = []
     for credential in credentials:
-        if len(credential) < SHORTEST_BYTES:
-            continue
         if b"\\" in body or b"%" in body:
             places += [found.span() for found in _shape(credential).finditer(body)]
         elif credential in body:

@@ -1,0 +1,53 @@
+"""Masking: nothing of a credential is published, wherever a body is cut, and nothing else changes."""
+
+from itertools import pairwise
+
+import orjson
+from hypothesis import given
+from hypothesis import strategies as st
+
+from penstock.gateway_tap.masking import Masker, cut_places
+
+KEY = b"sk-live-0123456789abcdef"
+WAYS = (
+    KEY,
+    KEY.replace(b"-", b"%2D"),
+    KEY.replace(b"s", rb"\u0073"),
+    b"".join(rb"\u%04x" % byte for byte in KEY),
+)
+
+
+@given(
+    st.lists(st.sampled_from([*WAYS, b"plain text ", b"\\", b"%", KEY[:-1], b"\xff\x00"]), max_size=6),
+    st.lists(st.integers(0, 400), max_size=12),
+)
+def test_a_credential_is_masked_wherever_it_is_cut(parts: list[bytes], cuts: list[int]) -> None:
+    body = b"".join(parts)
+    bounds = [0, *sorted(min(cut, len(body)) for cut in cuts), len(body)]
+    masker = Masker([KEY])
+    pieces = [masker.feed(body[start:end]) for start, end in pairwise(bounds)]
+    pieces.append(masker.finish())
+    published = b"".join(content for content, _ in pieces)
+    whole, _ = Masker([KEY]).whole(body)
+    assert published == whole
+    assert len(published) == len(body)
+    for content, places in pieces:
+        assert all(content[start:end] == b"*" * (end - start) for start, end in places)
+    assert KEY not in published
+
+
+def test_a_chosen_word_blots_out_nothing() -> None:
+    body = b'{"usage":{"completion_tokens":7}}'
+    for chosen in (b"completion_tokens", b'"completion_tokens"', b'"usage":{', b"usage"):
+        assert Masker([chosen]).whole(body) == (body, [])
+
+
+def test_a_record_keeps_its_syntax() -> None:
+    record = {"path": "/v1/" + KEY.decode(), "headers": {"a": KEY.decode()}, "list": [KEY.decode(), 3], "model": "x"}
+    masked = orjson.loads(Masker([KEY]).record(orjson.dumps(record)))
+    stars = "*" * len(KEY)
+    assert masked == {"path": "/v1/" + stars, "headers": {"a": stars}, "list": [stars, 3], "model": "x"}
+
+
+def test_places_are_cut_with_their_piece() -> None:
+    assert cut_places([(2, 8), (10, 12)], 4, 11) == [(0, 4), (6, 7)]
