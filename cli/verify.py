@@ -63,4 +63,4 @@ def _print(report: Report) -> None:
         print(f"FAULT {fault}")
     if report.fault_count > len(report.faults):
         print(f"FAULT and {report.fault_count - len(report.faults):,} more")
-    print("the trail is whole" if report.ok else f"the trail was altered: {report.fault_count:,} faults")
+    print("the trail is whole" if report.ok else f"the trail is not whole: {report.fault_count:,} faults")

@@ -44,6 +44,7 @@ class Report:
 
     accepted = stored + dead_lettered + duplicates + gap_events; rows = the first three;
     content_expected = content_present + content_erased + content_missing, the last of which are faults.
+    `partitions` counts the rows of each partition apart, by `topic/partition`.
     """
 
     origin: str
@@ -69,6 +70,7 @@ class Report:
     fault_count: int = 0
     fault_kinds: dict[str, int] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    partitions: dict[str, dict[str, int]] = field(default_factory=dict)
     lag: dict[str, int] = field(default_factory=dict)
 
     @property

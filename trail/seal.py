@@ -16,7 +16,7 @@ from penstock.schemas.settings import Settings
 
 from .checkpoint import Checkpoint
 from .checkpoint_topic import last_published
-from .seal_state import only_sealer
+from .seal_state import SealerRuns, only_sealer
 from .sealer import Sealer
 
 POLL_S: Final = 0.5
@@ -79,8 +79,11 @@ async def seal_once(settings: Settings) -> None:
     """Seals and signs what is in the store now, then returns. Where a sealer runs already, it is asked to."""
     try:
         with only_sealer(settings):
-            await _term(Sealer(settings), settings, Wish(stop=True))
-    except UsageError:
+            try:
+                await _term(Sealer(settings), settings, Wish(stop=True))
+            finally:
+                (settings.run / "seal.json").unlink(missing_ok=True)
+    except SealerRuns:
         await _ask(settings)
 
 
@@ -94,9 +97,9 @@ async def _until_stopped(settings: Settings, wish: Wish) -> None:
         except ServiceUnavailable as error:
             reason = str(error)
         except UsageError as error:
-            if sealer.last_note is None or await last_published(settings) != sealer.last_note:
+            if await _replaced(sealer, settings):
                 raise
-            reason = f"{error} (or this one's transaction took too long: nobody else has published)"
+            reason = f"{error} (or a transaction of this one took too long: nobody else has published)"
         if wish.stop:
             _logger.warning("stopped without a last checkpoint", because=reason)
             return None
@@ -127,6 +130,14 @@ async def _term(sealer: Sealer, settings: Settings, wish: Wish) -> None:
                 await wish.pause(POLL_S)
     finally:
         await sealer.close()
+
+
+async def _replaced(sealer: Sealer, settings: Settings) -> bool:
+    """Whether another sealer has published since: Kafka also fences one whose own transaction took too long."""
+    try:
+        return await last_published(settings) != sealer.last_note
+    except ServiceUnavailable:
+        return False
 
 
 async def _ask(settings: Settings) -> None:

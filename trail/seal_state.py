@@ -14,6 +14,10 @@ from .merkle import CompactRange
 from .note import Verifier
 
 
+class SealerRuns(UsageError):
+    """Another process of this state folder seals."""
+
+
 def checkpoints_path(settings: Settings) -> Path:
     """The file of checkpoints (`trail.checkpoints_file`, relative to the state folder)."""
     return settings.state / settings.trail.checkpoints_file
@@ -48,7 +52,7 @@ def keep_public_keys(settings: Settings, verifiers: list[Verifier]) -> None:
 
 @contextmanager
 def only_sealer(settings: Settings) -> Iterator[None]:
-    """Held by one process of this state folder at a time, until it ends, however it ends. UsageError where another
+    """Held by one process of this state folder at a time, until it ends, however it ends. SealerRuns where another
     has it."""
     settings.state.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(settings.state / "seal.lock", os.O_RDWR | os.O_CREAT, 0o600)
@@ -56,7 +60,7 @@ def only_sealer(settings: Settings) -> Iterator[None]:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise UsageError(f"a sealer runs already in {settings.state}") from error
+            raise SealerRuns(f"a sealer runs already in {settings.state}") from error
         yield
     finally:
         os.close(descriptor)

@@ -36,7 +36,7 @@ class Sealer:
         self._seed = secret.current
         self.verifiers = [verifier_of(self._origin, seed) for seed in secret.all]
         self._file = checkpoints_path(settings)
-        self._writer = CheckpointWriter(settings)
+        self._writer: CheckpointWriter | None = None
         self._ledger: Ledger | None = None
         self._log = Tree(0, CompactRange())
         self._confirmed = CompactRange()
@@ -49,6 +49,7 @@ class Sealer:
 
     async def open(self) -> None:
         """Takes office: fences the older sealer, then reads the tree and holds it against what was published last."""
+        self._writer = CheckpointWriter(self._settings)
         await self._writer.start()
         published, filed = await last_published(self._settings), last_note(self._file)
         signed = [
@@ -58,13 +59,14 @@ class Sealer:
         self._log = await asyncio.to_thread(self._load, signed)
         self._confirmed = self._log.tree.copy()
         keep_public_keys(self._settings, self.verifiers)
-        if published is not None and published != filed:
+        if published is not None and _newest(signed) == CHECKPOINTS:
             append_note(self._file, published)
         self.last_note = published
 
     async def close(self) -> None:
         """Gives the connections back; what was signed stays."""
-        await self._writer.stop()
+        if self._writer is not None:
+            await self._writer.stop()
         if self._ledger is not None:
             await asyncio.to_thread(self._ledger.close)
 
@@ -79,11 +81,13 @@ class Sealer:
 
     async def sign(self) -> Checkpoint:
         """Signs the tree as the store gives it back, and returns when topic, file and store have the checkpoint."""
-        ledger = self._opened()
+        ledger, writer = self._opened(), self._writer
+        if writer is None:
+            raise ServiceUnavailable("the sealer is not in office")
         await asyncio.to_thread(self._confirm)
         checkpoint = Checkpoint(self._origin, self._confirmed.size, self._confirmed.root(), int(time.time()))
         note = sign_checkpoint(checkpoint, self._seed)
-        await self._writer.publish(note)
+        await writer.publish(note)
         self.last_note = note
         append_note(self._file, note)
         await asyncio.to_thread(ledger.insert_checkpoint, checkpoint, note)
@@ -125,3 +129,9 @@ class Sealer:
             self._confirmed.append(leaf.hash)
         if self._confirmed.size != self.size or self._confirmed.root() != self._log.tree.root():
             raise ServiceUnavailable("the store does not give back the leaves that it took: they are read again")
+
+
+def _newest(signed: list[tuple[str, Checkpoint]]) -> str:
+    """Where the newest checkpoint was found; where several are the same, the file."""
+    where, _ = max(signed, key=lambda found: (found[1].size, found[1].time_s or 0, found[0] != CHECKPOINTS))
+    return where

@@ -12,6 +12,8 @@ from penstock.schemas.addresses import Role, clickhouse_client
 from penstock.schemas.errors import ServiceUnavailable
 from penstock.schemas.settings import Settings
 
+_CONNECT_S: Final = 5
+_ANSWER_S: Final = 120
 UNKNOWN_TABLE: Final = 60
 UNKNOWN_DATABASE: Final = 81
 
@@ -34,7 +36,9 @@ def store_errors() -> Iterator[None]:
 def connect(settings: Settings, role: Role) -> Any:
     """A client of the store in a role (`clickhouse_connect.driver.Client`). ServiceUnavailable where none answers."""
     with store_errors():
-        return clickhouse_connect.get_client(**clickhouse_client(settings, role))
+        return clickhouse_connect.get_client(
+            **clickhouse_client(settings, role), connect_timeout=_CONNECT_S, send_receive_timeout=_ANSWER_S
+        )
 
 
 def first_line(error: BaseException) -> str:

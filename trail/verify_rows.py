@@ -18,6 +18,7 @@ from .verify_leaves import Progress, Protected
 CHUNK_ROWS: Final = 2000
 CHUNK_PROMPTS: Final = 200
 """A prompt's part may have 700 KB: chunks stay below 150 MB of content."""
+_COUNTED: Final = ("rows", "stored", "dead_lettered", "duplicates", "unprotected")
 MISSING_KEPT: Final = 100_000
 UNSEALED_NAMED: Final = 20
 
@@ -51,7 +52,7 @@ class RowVerifier:
         frames = FrameCheck(self._report) if text(partition[0]) == TRAFFIC else None
         self._finishing.append((partition, rows, frames))
         limit = self._protected.places.get(partition, (-1, 0))
-        within, place = 0, (-1, 0)
+        within, place, before = 0, (-1, 0), _counts(self._report)
         for chunk in chunks(self._ledger.partition_rows(partition)):
             for row in chunk:
                 hole = rows.feed(row)
@@ -63,6 +64,11 @@ class RowVerifier:
             self._contents(chunk)
             self._done += len(chunk)
             self._progress("rows", self._done, total)
+        self._report.partitions[f"{text(partition[0])}/{partition[1]}"] = {
+            **{name: count - before[name] for name, count in _counts(self._report).items()},
+            "first_offset": rows.first.offset if rows.first else -1,
+            "last_offset": place[0],
+        }
         if within > self._protected.rows.get(partition, 0):
             for position in self._ledger.unsealed_before(partition, limit, UNSEALED_NAMED):
                 self._report.fault(
@@ -133,9 +139,13 @@ class RowVerifier:
         orphans = self._ledger.content_count() - report.content_present - report.content_erased
         if orphans > 0:
             report.note(
-                f"{orphans} rows of content belong to no event: a worker ended between its two writes, or they were "
-                f"added; nothing vouches for them"
+                f"{orphans} rows of content belong to no event: a worker is, or was, between its two writes, or they "
+                f"were added; nothing vouches for them"
             )
+
+
+def _counts(report: Report) -> dict[str, int]:
+    return {name: getattr(report, name) for name in _COUNTED}
 
 
 def chunks(rows: Iterator[Row]) -> Iterator[list[Row]]:

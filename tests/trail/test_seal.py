@@ -129,13 +129,14 @@ async def test_once_asks_the_sealer_that_runs(deployment: Deployment) -> None:
     assert sealed_size(deployment) == 10
 
 
-async def test_it_waits_for_a_store_that_is_away_and_stops_when_told(deployment: Deployment) -> None:
+@pytest.mark.parametrize("service", ["kafka", "clickhouse"])
+async def test_it_waits_for_a_service_that_is_away_and_stops_when_told(deployment: Deployment, service: str) -> None:
     run = deployment.settings.run
-    (run / "clickhouse.json").rename(run / "away.json")
+    (run / f"{service}.json").rename(run / "away.json")
     process = deployment.start("seal")
     errors = deployment.settings.state / "stderr"
     until(lambda: errors.exists() and "waiting" in errors.read_text(), "a warning")
-    (run / "away.json").rename(run / "clickhouse.json")
+    (run / "away.json").rename(run / f"{service}.json")
     until(lambda: sealed_size(deployment) == 0, "a sealer in office")
     process.send_signal(signal.SIGTERM)
     assert process.wait(30) == 0
@@ -187,6 +188,24 @@ async def test_a_checkpoint_that_reached_the_topic_alone_is_filed_at_the_next_st
     await sealer.close()
     assert path.read_text() == whole
     assert last_note(path) == published
+
+
+async def test_a_topic_that_is_behind_the_file_adds_nothing_to_it(deployment: Deployment) -> None:
+    deployment.exchange()
+    await deployment.seal()
+    path = checkpoints_path(deployment.settings)
+    older = path.read_text()
+    deployment.exchange()
+    await deployment.seal()
+    whole = path.read_text()
+    writer = CheckpointWriter(deployment.settings)
+    await writer.start()
+    await writer.publish(older.removesuffix("\n"))
+    await writer.stop()
+    sealer = Sealer(deployment.settings)
+    await sealer.open()
+    await sealer.close()
+    assert path.read_text() == whole
 
 
 async def test_only_this_logs_committed_checkpoints_are_read_from_the_topic(deployment: Deployment) -> None:

@@ -54,6 +54,15 @@ async def test_a_whole_trail_has_no_fault_and_every_row_is_counted(sealed: Deplo
     assert (report.exchanges, report.exchanges_open) == (4, 0)
     assert report.checkpoints == 4, "two in the file, two on the topic"
     assert report.notes == []
+    assert report.partitions["penstock.traffic.v1/1"] == {
+        "rows": 15,
+        "stored": 15,
+        "dead_lettered": 0,
+        "duplicates": 0,
+        "unprotected": 0,
+        "first_offset": 0,
+        "last_offset": 4,
+    }
 
 
 async def test_rows_after_the_last_checkpoint_are_unprotected_not_fine(sealed: Deployment) -> None:
