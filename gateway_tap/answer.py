@@ -8,7 +8,7 @@ from typing import Final
 
 import httptools
 
-from .headers import Headers, find, find_all
+from .headers import Fields, Headers, fields_of
 
 NO_BODY: Final = frozenset({204, 304})
 HEAD_MAX_BYTES: Final = 262_144
@@ -27,6 +27,7 @@ class AnswerReader:
         "_parser",
         "_pieces",
         "ended",
+        "fields",
         "headed",
         "headers",
         "length",
@@ -40,6 +41,7 @@ class AnswerReader:
         self.status = 0
         self.reason = b""
         self.headers: Headers = []
+        self.fields: Fields = {}
         self.length: int | None = None
         self.headed = False
         self.ended = False
@@ -98,8 +100,9 @@ class AnswerReader:
         if status < 200:
             return
         self.headed, self.status = True, status
-        chunked = bool(find_all(self.headers, b"transfer-encoding"))
-        length = None if chunked else find(self.headers, b"content-length")
+        self.fields = fields_of(self.headers)
+        chunked = b"transfer-encoding" in self.fields
+        length = None if chunked else self.fields.get(b"content-length")
         self.length = int(length) if length is not None else None
         bodiless = self._head_only or status in NO_BODY
         self.until_close = not bodiless and self.length is None and not chunked

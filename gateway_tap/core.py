@@ -1,6 +1,7 @@
 """What every relay of a tap shares: parts made once at start, and the exchanges that run."""
 
 import asyncio
+import functools
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -65,9 +66,16 @@ class Core:
     def tape(self, exchange_id: str, key_id: str, credentials: list[bytes]) -> tuple[Tape, int]:
         """A tape for a new exchange, and the partition that it writes to."""
         partition = partition_of(exchange_id, self.publisher.partitions)
-        publish = self.publisher.publish
         writer = EventWriter(exchange_id, self.source, f"key:{key_id}")
-        return Tape(writer, lambda events: publish(partition, exchange_id, events), self.salts, credentials), partition
+        publish = functools.partial(self._publish, partition, exchange_id)
+        return Tape(writer, publish, self.salts, credentials), partition
+
+    def _publish(self, partition: int, exchange_id: str, events: list[bytes]) -> None:
+        """In audit strict an event that finds no room ends its exchange: nothing is given that is not recorded."""
+        if not self.publisher.publish(partition, exchange_id, events) and self.strict:
+            relay = self.running.get(exchange_id)
+            if relay is not None:
+                asyncio.get_running_loop().call_soon(relay.fault)
 
     def ended(self, relay: "Relay") -> None:
         """An exchange has published its last event. `quiet` is set whenever none is left."""

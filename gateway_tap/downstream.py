@@ -39,6 +39,7 @@ class Downstream(asyncio.Protocol):
         self._head_bytes = 0
         self._lingering = False
         self._paused = False
+        self._again = False
         self._reason = "the client closed the connection"
 
     # ── what the relay calls ──
@@ -125,11 +126,13 @@ class Downstream(asyncio.Protocol):
     # ── what the parser calls ──
 
     def on_message_begin(self) -> None:
+        if self._again:
+            return
         clock = self._core.clock
         self._reading = Request(clock.now_us(), clock.monotonic_s())
 
     def on_url(self, part: bytes) -> None:
-        if self._reading is not None:
+        if self._reading is not None and not self._again:
             self._reading.target += part
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -138,6 +141,9 @@ class Downstream(asyncio.Protocol):
 
     def on_headers_complete(self) -> None:
         request, parser = self._reading, self._parser
+        if self._again:
+            self._again = False
+            return
         assert request is not None
         request.head(
             parser.get_method().decode(), parser.get_http_version(), parser.should_keep_alive(), parser.should_upgrade()
@@ -172,8 +178,8 @@ class Downstream(asyncio.Protocol):
             return
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            pass
+        except httptools.HttpParserUpgrade as upgrade:
+            self._decline_upgrade(data[upgrade.args[0] :])
         except httptools.HttpParserCallbackError:
             raise
         except httptools.HttpParserError:
@@ -219,6 +225,18 @@ class Downstream(asyncio.Protocol):
             request.problem = Problem(431, "the request's head is too large", "headers_too_large")
         elif (request.content_length or 0) > tap.body_max_bytes:
             request.problem = Problem(413, "the request's body is too large", "request_too_large")
+
+    def _decline_upgrade(self, rest: bytes) -> None:
+        """The client offered another protocol (`Upgrade: h2c`), which a server may ignore (RFC 9110, 7.8). llhttp stops
+        at such a head, so a new parser reads on from the same head without the offer."""
+        request = self._queue[-1]
+        if request.problem is not None:
+            return
+        self._reading, request.complete = request, False
+        self._parser, self._again = httptools.HttpRequestParser(self), True
+        self._parser.feed_data(request.again())
+        if rest:
+            self._receive(rest)
 
     def _malformed(self) -> None:
         """What came is no HTTP request. Its bytes are told to nobody: they may hold a credential."""

@@ -9,13 +9,13 @@ consequence of what a peer sent; an exchange ends once, with one outcome.
 """
 
 from dataclasses import dataclass, field
-from enum import Enum, auto
+from enum import IntEnum, auto
 from typing import Any, Final
 
 from penstock.schemas.events import AppliedOrder, Completion, Identity, Outcome
 
 
-class State(Enum):
+class State(IntEnum):
     """Where an exchange is."""
 
     RECEIVING = auto()  # the request is being read
@@ -27,7 +27,7 @@ class State(Enum):
     ENDED = auto()
 
 
-class Step(Enum):
+class Step(IntEnum):
     """What happens to it."""
 
     ADMIT = auto()
@@ -117,10 +117,6 @@ class Exchange:
                 self._answered()
             elif self.outcome is not None:
                 self.reason = reason
-
-    def allows(self, step: Step) -> bool:
-        """Whether the table knows `step` here."""
-        return (self.state, step) in TABLE
 
     @property
     def over(self) -> bool:

@@ -8,6 +8,8 @@ from http import HTTPStatus
 from typing import Final
 
 Headers = list[tuple[bytes, bytes]]
+"""As they came: names as written, repeated ones repeated."""
+Fields = dict[bytes, bytes]
 
 HOP: Final = frozenset(
     {
@@ -31,12 +33,12 @@ EXCHANGE_ID: Final = b"x-penstock-exchange-id"
 REASONS: Final = {status.value: status.phrase.encode() for status in HTTPStatus}
 
 
-def find(headers: Headers, name: bytes) -> bytes | None:
-    """The value of the first header called `name` (lower case), or None."""
+def fields_of(headers: Headers) -> Fields:
+    """The headers by lower-case name; of a repeated one the first."""
+    fields: Fields = {}
     for key, value in headers:
-        if len(key) == len(name) and key.lower() == name:
-            return value
-    return None
+        fields.setdefault(key.lower(), value)
+    return fields
 
 
 def find_all(headers: Headers, name: bytes) -> list[bytes]:

@@ -12,7 +12,7 @@ from typing import Final
 from penstock.schemas.events import Identity
 from penstock.schemas.keys import KeyRecord, key_hash, unknown_key_id
 
-from .headers import Headers
+from .headers import Fields
 
 CLAIMS: Final = {
     b"x-penstock-org": "org",
@@ -94,7 +94,7 @@ class Trusted:
 
 def identify(
     credentials: Sequence[bytes],
-    headers: Headers,
+    fields: Fields,
     address: str,
     keys: Keys,
     trusted: Trusted,
@@ -107,7 +107,7 @@ def identify(
     """
     hashes = [key_hash(credential, pepper) for credential in credentials]
     record = next((found for found in map(keys.find, hashes) if found is not None), None)
-    claimed = _claims(headers)
+    claimed = _claims(fields)
     if record is not None:
         named = {
             "key_id": record.id,
@@ -142,11 +142,13 @@ def scopes_of(identity: Identity, model: str) -> list[str]:
     return [f"{kind}:{name}" for kind, name in pairs if name]
 
 
-def _claims(headers: Headers) -> dict[str, str]:
+def _claims(fields: Fields) -> dict[str, str]:
     claimed: dict[str, str] = {}
-    for name, value in headers:
-        member = CLAIMS.get(name.lower())
-        if member is not None:
+    if fields.keys().isdisjoint(CLAIMS):
+        return claimed
+    for name, member in CLAIMS.items():
+        value = fields.get(name)
+        if value is not None:
             text = value.decode("utf-8", "replace")[:CLAIM_MAX_CHARS]
             claimed[member] = "".join(letter for letter in text if letter.isprintable())
     return claimed

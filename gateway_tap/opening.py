@@ -10,7 +10,6 @@ from penstock.wire.request import RequestInfo, read_request
 
 from .core import Core
 from .exchange import Exchange
-from .headers import find
 from .identity import Caller, identify, scopes_of
 from .request import Request
 from .routes import Chosen
@@ -40,12 +39,10 @@ def open_exchange(core: Core, request: Request, body: bytes | None, address: str
     chosen = core.routes.choose(request.target)
     path = chosen.path if chosen else request.target.decode("latin-1")
     dialect: Dialect = chosen.route.dialect if chosen else "openai"
-    readable = None if find(request.headers, b"content-encoding") else body
+    readable = None if request.fields.get(b"content-encoding") else body
     info = read_request(dialect, request.method, path, readable)
     credentials = masks.credentials_of(request.headers, path, core.tap.credential_headers)
-    caller = identify(
-        credentials, request.headers, address, core.keys, core.trusted, core.pepper, request.started_at_us
-    )
+    caller = identify(credentials, request.fields, address, core.keys, core.trusted, core.pepper, request.started_at_us)
     tape, partition = core.tape(exchange_id, caller.identity.key_id, credentials)
     head = PromptHead(
         method=request.method,
@@ -61,7 +58,7 @@ def open_exchange(core: Core, request: Request, body: bytes | None, address: str
         mode=core.tap.mode,
         audit=core.tap.audit,
         policy_version=core.policy_version,
-        traceparent=(find(request.headers, b"traceparent") or b"").decode("latin-1")[:TRACE_MAX_CHARS],
+        traceparent=request.fields.get(b"traceparent", b"").decode("latin-1")[:TRACE_MAX_CHARS],
     )
     return Opened(
         exchange=Exchange(exchange_id, request.started_at_us, request.started_s, caller.identity),

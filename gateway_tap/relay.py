@@ -14,11 +14,11 @@ from penstock.wire.ending import kill_ending, stream_terminal
 
 from . import admission
 from .admission import Verdict
+from .answer import AnswerReader
 from .capture import Capture
 from .core import Core
 from .delivery import Client, Delivery
 from .exchange import State, Step
-from .headers import Headers, find
 from .opening import open_exchange
 from .orders import Standing
 from .pool import Pool
@@ -32,7 +32,6 @@ BORDER_WAIT_S: Final = 0.25
 PROMPT_ACK_S: Final = 5.0
 COMPLETION_ACK_S: Final = 30.0
 SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
-PLAIN: Final = (b"", b"identity")
 
 
 class Owner(Client, Protocol):
@@ -161,19 +160,19 @@ class Relay:
 
     # ── the answer ──
 
-    def upstream_head(self, status: int, reason: bytes, headers: Headers, length: int | None) -> None:
+    def upstream_head(self, answer: AnswerReader) -> None:
         """The upstream has answered."""
         exchange = self.exchange
         exchange.step(Step.HEAD)
-        content_type = (find(headers, b"content-type") or b"").strip()
-        encoding = (find(headers, b"content-encoding") or b"").strip().lower()
-        exchange.status = exchange.upstream_status = status
-        exchange.headers = masks.published(headers, self._core.response_headers)
+        content_type = answer.fields.get(b"content-type", b"").strip()
+        encoding = answer.fields.get(b"content-encoding", b"").strip().lower()
+        exchange.status = exchange.upstream_status = answer.status
+        exchange.headers = masks.published(answer.headers, self._core.response_headers)
         exchange.content_type = content_type.decode("latin-1")
         exchange.content_encoding = encoding.decode("latin-1")
         sse = content_type[:17].lower() == b"text/event-stream"
         self._capture = Capture(self._tape, self._opened.info.api, sse=sse, encoding=encoding)
-        self._delivery.head(status, reason, headers, length, exchange.id)
+        self._delivery.head(answer.status, answer.reason, answer.headers, answer.length, exchange.id)
 
     def upstream_read(self, data: bytes, ended: bool) -> None:
         """Body bytes, and perhaps the end."""
@@ -308,8 +307,10 @@ class Relay:
 
     def fault(self) -> None:
         """Our own code failed in this exchange: the client sees an error, the trail a `tap_error`."""
+        if self.exchange.state is State.ENDED:
+            return
         self._hang_up()
-        if not self.exchange.over and self.exchange.allows(Step.FAULT):
+        if not self.exchange.over:
             self._fail(Step.FAULT, Refusal(500, "the gateway failed", "gateway_fault"))
         else:
             self._owner.abort()

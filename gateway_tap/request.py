@@ -6,7 +6,7 @@ Checks beyond llhttp's (which refuses conflicting lengths, bare line ends and ba
 
 from dataclasses import dataclass, field
 
-from .headers import Headers, find, find_all
+from .headers import Fields, Headers, fields_of, find_all
 
 
 @dataclass(slots=True)
@@ -28,6 +28,7 @@ class Request:
     method: str = ""
     version: str = "1.1"
     headers: Headers = field(default_factory=list, repr=False)
+    fields: Fields = field(default_factory=dict, repr=False)
     keep_alive: bool = True
     headed: bool = False
     complete: bool = False
@@ -44,30 +45,38 @@ class Request:
     @property
     def expects(self) -> bool:
         """The client waits for `100 Continue` before it sends its body."""
-        return self.version == "1.1" and not self.bodiless and find(self.headers, b"expect") is not None
+        return self.version == "1.1" and not self.bodiless and b"expect" in self.fields
+
+    def again(self) -> bytes:
+        """The head once more, without its offer to change the protocol, for a parser that is to read the body."""
+        kept = (b"%b: %b\r\n" % pair for pair in self.headers if pair[0].lower() not in (b"upgrade", b"connection"))
+        return b"%b %b HTTP/1.1\r\n%b\r\n" % (self.method.encode(), self.target, b"".join(kept))
 
     def head(self, method: str, version: str, keep_alive: bool, upgrade: bool) -> None:
         """The head is complete: what the parser says of it, and what is wrong with it."""
         self.headed = True
         self.method, self.version, self.keep_alive = method, version, keep_alive and version == "1.1"
-        coding = find_all(self.headers, b"transfer-encoding")
-        self.chunked = bool(coding)
-        lengths = find_all(self.headers, b"content-length")
-        if lengths and lengths[0].isdigit():
-            self.content_length = int(lengths[0])
-        self.problem = self._problem(coding, upgrade)
+        self.fields = fields = fields_of(self.headers)
+        self.chunked = b"transfer-encoding" in fields
+        length = fields.get(b"content-length", b"")
+        if length.isdigit():
+            self.content_length = int(length)
+        self.problem = self._problem(fields, upgrade)
 
-    def _problem(self, coding: list[bytes], upgrade: bool) -> Problem | None:
+    def _problem(self, fields: Fields, upgrade: bool) -> Problem | None:
         if self.version not in ("1.0", "1.1"):
             return Problem(505, "this gateway speaks HTTP/1.1", "http_version_not_supported")
-        hosts = len(find_all(self.headers, b"host"))
-        if hosts > 1 or (hosts == 0 and self.version == "1.1"):
+        repeated = len(fields) != len(self.headers)
+        if (repeated and len(find_all(self.headers, b"host")) > 1) or (b"host" not in fields and self.version == "1.1"):
             return Problem(400, "a request needs exactly one Host header")
-        if coding and (self.version == "1.0" or [value.strip().lower() for value in coding] != [b"chunked"]):
+        if self.chunked and not self._plainly_chunked():
             return Problem(400, "the only transfer coding that a request may use is chunked, over HTTP/1.1")
-        expectation = find(self.headers, b"expect")
-        if expectation is not None and expectation.strip().lower() != b"100-continue":
+        if fields.get(b"expect", b"100-continue").strip().lower() != b"100-continue":
             return Problem(417, "the only expectation that is met is 100-continue", "expectation_failed")
-        if upgrade:
+        if upgrade and b"websocket" in fields.get(b"upgrade", b"websocket").lower():
             return Problem(501, "WebSocket and other protocol upgrades are not carried yet", "not_implemented")
         return None
+
+    def _plainly_chunked(self) -> bool:
+        coding = [value.strip().lower() for value in find_all(self.headers, b"transfer-encoding")]
+        return self.version == "1.1" and coding == [b"chunked"]

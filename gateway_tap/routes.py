@@ -4,14 +4,17 @@
 3.2.2) gives its path alone: the authority that a client wrote is never dialled.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Final
 from urllib.parse import urlsplit
 
 from penstock.schemas.events import Dialect
 from penstock.schemas.settings import Upstream
 
-DEFAULT_PORTS = {"http": 80, "https": 443}
+_UNFIT: Final = re.compile(rb"[^\x21-\x7e]")
+DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +77,7 @@ def origin_form(target: bytes) -> bytes | None:
         cut = min((at for at in (rest.find(b"/"), rest.find(b"?")) if at >= 0), default=len(rest))
         target = rest[cut:] if rest[cut : cut + 1] == b"/" else b"/" + rest[cut:]
     target = target.partition(b"#")[0]
-    if any(byte <= 0x20 or byte >= 0x7F for byte in target):
-        return None
-    return target
+    return None if _UNFIT.search(target) else target
 
 
 def _route(upstream: Upstream) -> Route:

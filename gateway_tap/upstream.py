@@ -10,7 +10,6 @@ import structlog
 
 from .answer import AnswerReader, BadAnswer
 from .deadlines import NEVER, Deadlines
-from .headers import Headers
 
 if TYPE_CHECKING:
     from .pool import Pool
@@ -22,8 +21,8 @@ class Answered(Protocol):
     """Who gets the answer (the relay). Called on the event loop; the last call is `upstream_lost`, `fault`, or the
     `upstream_read` with `ended`."""
 
-    def upstream_head(self, status: int, reason: bytes, headers: Headers, length: int | None) -> None:
-        """The head; `length` is the body's Content-Length, None where the framing says otherwise."""
+    def upstream_head(self, answer: AnswerReader) -> None:
+        """The head of `answer` is complete."""
 
     def upstream_read(self, data: bytes, ended: bool) -> None:
         """Body bytes of one read (perhaps none), and whether the answer has ended."""
@@ -146,7 +145,7 @@ class Upstream(asyncio.Protocol):
         if not answer.headed:
             return
         if not headed:
-            peer.upstream_head(answer.status, answer.reason, answer.headers, answer.length)
+            peer.upstream_head(answer)
         body = answer.take()
         if answer.ended:
             self._leave()
