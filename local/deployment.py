@@ -6,16 +6,17 @@ store ┴──────┴ tables ┴──────┘                  
 
 import asyncio
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from penstock.schemas.addresses import read_run_file
 from penstock.schemas.settings import Settings, load_settings
 
 from .children import Child, Spec
+from .jars import are_here
 from .preflight import check_ports, check_upstreams
 from .processes import only_one, stop_leftover
 from .secrets import make_secrets
@@ -68,6 +69,8 @@ class Deployment:
             await asyncio.to_thread(self._clear)
             check_ports(self.settings)
             make_secrets(self.settings)
+            if self.settings.kafka.embedded and not await asyncio.to_thread(are_here, self.settings.state):
+                self._tell("fetching Kafka (45 MB from Maven Central, once)")
             await self._start(SERVICES)
             self._tell("topics and tables")
             await self._lay_out()
@@ -118,13 +121,7 @@ class Deployment:
         return [self._children[name] for name in names if name in self._children]
 
     async def _start(self, names: Iterable[str]) -> None:
-        starting = [asyncio.create_task(self._start_one(child)) for child in self._some(names)]
-        try:
-            await asyncio.gather(*starting)
-        finally:
-            for task in starting:
-                task.cancel()
-            await asyncio.gather(*starting, return_exceptions=True)
+        await _together(self._start_one(child) for child in self._some(names))
 
     async def _start_one(self, child: Child) -> None:
         await child.start()
@@ -150,7 +147,7 @@ class Deployment:
         from penstock.trail.migrate import migrate
         from penstock.trail.topics import ensure_topics
 
-        await asyncio.gather(ensure_topics(self.settings), asyncio.to_thread(migrate, self.settings))
+        await _together((ensure_topics(self.settings), asyncio.to_thread(migrate, self.settings)))
 
     def _clear(self) -> None:
         """Stops what an `up` that was killed left behind; its children had a SIGTERM already."""
@@ -159,3 +156,14 @@ class Deployment:
             pid = stop_leftover(self.settings.run, name, marks, LEFTOVER_S)
             if pid is not None:
                 self._tell(f"stopped {name} ({pid}), left over from an earlier run")
+
+
+async def _together(work: Iterable[Coroutine[Any, Any, object]]) -> None:
+    """Runs all at once; the first failure ends the others and is raised as it is."""
+    tasks = [asyncio.create_task(part) for part in work]
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -35,6 +35,11 @@ def class_path(state: Path) -> list[Path]:
     return [folder / name for name in wanted]
 
 
+def are_here(state: Path) -> bool:
+    """Whether `class_path` needs no network."""
+    return _complete(jar_folder(state, os.environ), pins())
+
+
 def pins() -> dict[str, str]:
     """Name and SHA-256 (hex) of each jar, as `sha256sum` writes them."""
     text = resources.files(__package__ or "penstock.local").joinpath("kafka_jars.sha256").read_text()

@@ -59,7 +59,9 @@ def test_missing_and_damaged_jars_are_fetched_again(pinned: Path, tmp_path: Path
 
 def test_a_complete_folder_needs_no_network(pinned: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pinned.write_bytes(b"right")
+    assert not jars.are_here(STATE)
     jars.class_path(STATE)
+    assert jars.are_here(STATE)
 
     def fail(_: Path) -> list[Path]:
         raise AssertionError("asked the network")
