@@ -12,6 +12,7 @@ import orjson
 import pytest
 
 from penstock.local.replay_cassettes import Cassette, read_cassettes
+from penstock.local.replay_cuts import cut_body
 from penstock.schemas.events import Dialect
 from penstock.wire.request import api_of
 
@@ -65,6 +66,7 @@ def test_bytes_and_usage_survive_every_cut(system: System, cassettes: list[Casse
     shown = system.raw_responses([row.exchange_id for row in done])
     assert [row.cassette.id for row in done if shown[row.exchange_id] != row.cassette.body] == []
     _check_usage(system, done)
+    _check_chunk_counts(system, done)
 
 
 def test_missing_usage_is_counted(system: System, cassettes: list[Cassette]) -> None:
@@ -126,6 +128,14 @@ def _check_usage(system: System, done: Sequence[Replayed]) -> None:
     print(f"usage checked: {checked}")
     assert checked > 100
     assert not wrong, "\n".join(f"{name}: {what}" for name, what in wrong.items())
+
+
+def _check_chunk_counts(system: System, done: Sequence[Replayed]) -> None:
+    """`chunk_count` counts the SSE events of a stream, `[DONE]` included, however they came."""
+    found = dict(system.query("SELECT exchange_id, chunk_count FROM penstock.exchanges"))
+    streams = [row for row in done if row.cassette.stream_format == "sse"]
+    wants = {row.exchange_id: len(cut_body(row.cassette.body, "events")) for row in streams}
+    assert {name: found[name] for name in wants} == wants
 
 
 def _wanted(cassette: Cassette) -> dict[str, int]:

@@ -18,7 +18,7 @@ from .upstreams import upstream
 RUNS = 50
 AT_ONCE = 5
 RATE_PER_S = 100
-EXCHANGE_LIMIT = 60
+EXCHANGE_LIMIT = 700
 TEAM_LIMIT = 120
 pytestmark = [pytest.mark.services, pytest.mark.timeout(300)]
 
@@ -42,6 +42,7 @@ def system(tmp_path_factory: pytest.TempPathFactory, record: Path) -> Iterator[S
         {"id": f"team-{team}", "scope": f"team:{team}", "unit": "output_tokens", "amount": TEAM_LIMIT, "window": "day"}
         for team in ("small", "claude", *(f"run{number}" for number in range(RUNS)))
     ]
+    limits.append({"id": "stream", "scope": "exchange:*", "unit": "output_tokens", "amount": EXCHANGE_LIMIT})
     limits.append({"id": "poor-cost", "scope": "key:key-poor", "unit": "cost_usd", "amount": "0.001", "window": "day"})
     with upstream("penstock.local.endpoint", "--record", str(record), "--rate", str(RATE_PER_S)) as url:
         upstreams = [
@@ -56,14 +57,14 @@ def _openai(system: System, team: str, **options: Any) -> openai.AsyncOpenAI:
     return openai.AsyncOpenAI(api_key=TEAMS[team], base_url=f"{system.url}/openai/v1", **options)
 
 
-async def _stream(client: openai.AsyncOpenAI, tokens: int, model: str = "gpt-4o") -> tuple[str, str | None]:
+async def _stream(client: openai.AsyncOpenAI, tokens: int, rate_per_s: int = RATE_PER_S) -> tuple[str, str | None]:
     """The text that came, and the message of the error that ended it."""
     text = ""
     try:
         async for chunk in await client.chat.completions.create(
-            model=model,
+            model="gpt-4o",
             stream=True,
-            messages=[{"role": "user", "content": f"Write. {{{{endpoint tokens={tokens} rate={RATE_PER_S}}}}}"}],
+            messages=[{"role": "user", "content": f"Write. {{{{endpoint tokens={tokens} rate={rate_per_s}}}}}"}],
         ):
             text += (chunk.choices[0].delta.content or "") if chunk.choices else ""
     except openai.APIError as error:
@@ -161,6 +162,20 @@ def test_anthropic_is_cut_and_refused_in_its_own_words(system: System) -> None:
     assert refused.response.headers["x-should-retry"] == "false"
     count = "SELECT count() FROM penstock.exchanges WHERE team = 'claude' AND outcome = 'blocked'"
     system.until(lambda: system.query(count)[0][0] == 1, "one refused exchange")
+
+
+def test_one_exchange_is_cut_and_the_next_goes_on(system: System) -> None:
+    async def drive() -> tuple[tuple[str, str | None], tuple[str, str | None]]:
+        async with _openai(system, "free", max_retries=0) as client:
+            return await _stream(client, 1500, 400), await _stream(client, 50, 400)
+
+    cut, after = asyncio.run(drive())
+    assert f"{EXCHANGE_LIMIT} output tokens" in (cut[1] or "")
+    assert after[1] is None
+    sql = "SELECT overshoot_tokens, scope FROM penstock.kills WHERE limit_id = 'stream'"
+    [(overshoot, scope)] = system.until(lambda: system.query(sql), "the kill", 30)
+    assert 0 <= overshoot <= 60
+    assert scope.startswith("exchange:")
 
 
 def test_money_is_a_limit_too(system: System) -> None:
