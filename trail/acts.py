@@ -13,6 +13,8 @@ from penstock.schemas.audit import AuditEvent, Gap
 from penstock.schemas.errors import EventError
 from penstock.schemas.records import read_value
 
+from .lost import offsets_named
+
 Span = tuple[int, int]
 
 
@@ -47,16 +49,14 @@ class Acts:
         return _covered(self.offsets.get((topic, partition), ()), span)
 
     def _gap(self, act: AuditEvent) -> None:
-        details = act.details
-        if "topic" in details:
-            first, last = details.get("first"), details.get("last")
-            topic, partition = details["topic"], details.get("partition")
-            if isinstance(first, int) and isinstance(last, int) and isinstance(partition, int):
-                self.offsets.setdefault((str(topic), partition), []).append((first, last))
+        if "topic" in act.details:
+            named = offsets_named(act.act, act.details)
+            if named is not None:
+                self.offsets.setdefault(named[0], []).append(named[1])
                 self.gaps += 1
             return
         try:
-            gap = Gap.model_validate(details)
+            gap = Gap.model_validate(act.details)
         except ValidationError:
             return
         self.gaps += 1

@@ -24,8 +24,9 @@ _ORDER: Final = "ORDER BY topic, partition, offset, frame_index"
 class Ledger:
     """The tables `events_log`, `leaves` and `checkpoints`, as rows of this folder."""
 
-    def __init__(self, settings: Settings, role: Role) -> None:
+    def __init__(self, settings: Settings, role: Role, page_rows: int = PAGE_ROWS) -> None:
         """Connects in a role: the sealer is a writer, everyone else a reader."""
+        self.page_rows = page_rows
         self._client = connect(settings, role)
 
     def close(self) -> None:
@@ -36,14 +37,10 @@ class Ledger:
         with store_errors():
             return list(self._client.query(sql, query_formats=_BYTES).result_rows)
 
-    def rows(self, where: str, limit: int = PAGE_ROWS) -> list[Row]:
-        """Up to `limit` rows of events_log for which `where` holds, in the order of their positions."""
-        return [
-            Row._make(row)
-            for row in self.query(
-                f"SELECT {COLUMNS} FROM penstock.events_log FINAL WHERE {where} {_ORDER} LIMIT {limit}"
-            )
-        ]
+    def rows(self, where: str, limit: int | None = None) -> list[Row]:
+        """Up to `limit` rows (None: a page) of events_log for which `where` holds, in the order of their positions."""
+        statement = f"SELECT {COLUMNS} FROM penstock.events_log FINAL WHERE {where} {_ORDER}"
+        return [Row._make(row) for row in self.query(f"{statement} LIMIT {limit or self.page_rows}")]
 
     def rows_at(self, wanted: Collection[Position]) -> dict[Position, Row]:
         """The rows at `wanted` positions, as far as there are any. Fast where those lie close together."""
@@ -53,8 +50,8 @@ class Ledger:
             first, last = spans.get((position.topic, position.partition), (place, place))
             spans[position.topic, position.partition] = (min(first, place), max(last, place))
         ranges = [(partition, first, last) for partition, (first, last) in spans.items()]
-        found = self.rows(between(ranges), 2 * PAGE_ROWS)
-        if len(found) < 2 * PAGE_ROWS:
+        found = self.rows(between(ranges), 2 * self.page_rows)
+        if len(found) < 2 * self.page_rows:
             return {row.position: row for row in found if row.position in wanted}
         kept = {}
         for one in ranges:
@@ -68,7 +65,7 @@ class Ledger:
         while True:
             page = self.rows(f"{after(partition, start)} AND {within}")
             yield from page
-            if len(page) < PAGE_ROWS:
+            if len(page) < self.page_rows:
                 return
             start = (page[-1].offset, page[-1].frame_index)
 
@@ -121,8 +118,8 @@ class Ledger:
 
     def leaves(self, begin: int, end: int) -> Iterator[Leaf]:
         """The leaves with numbers from `begin` to without `end`, in order."""
-        for first in range(begin, end, PAGE_ROWS):
-            last = min(first + PAGE_ROWS, end)
+        for first in range(begin, end, self.page_rows):
+            last = min(first + self.page_rows, end)
             yield from map(
                 Leaf._make,
                 self.query(

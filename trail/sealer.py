@@ -15,7 +15,7 @@ from penstock.schemas.topics import CHECKPOINTS
 from .checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
 from .checkpoint_file import append_note, last_note
 from .checkpoint_topic import CheckpointWriter, last_published
-from .ledger import PAGE_ROWS, Ledger
+from .ledger import Ledger
 from .merkle import CompactRange
 from .note import verifier_of
 from .seal_state import checkpoints_path, keep_public_keys, keep_tree, read_tree
@@ -77,7 +77,7 @@ class Sealer:
         if rows:
             leaves = await asyncio.to_thread(self._log.grow, rows)
             await asyncio.to_thread(ledger.insert_leaves, leaves)
-        return len(rows) == PAGE_ROWS
+        return len(rows) == ledger.page_rows
 
     async def sign(self) -> Checkpoint:
         """Signs the tree as the store gives it back, and returns when topic, file and store have the checkpoint."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 from .check_leaves import LeafCheck
-from .ledger import PAGE_ROWS, Ledger
+from .ledger import Ledger
 from .report import Report
 from .sealing import Leaf, Partition, Place
 from .signed import SignedRoots
@@ -32,7 +32,7 @@ def verify_leaves(ledger: Ledger, signed: SignedRoots, report: Report, progress:
     check = LeafCheck(signed.in_order(report), report)
     end, largest = ledger.leaf_end(), signed.largest
     leaves, protected, newest, done = ledger.leaves(0, end), Protected(), 0, 0
-    while page := list(islice(leaves, PAGE_ROWS)):
+    while page := list(islice(leaves, ledger.page_rows)):
         rows = ledger.rows_at({leaf.position for leaf in page})
         for leaf in page:
             if leaf.number >= largest and leaf.sealer < newest:
