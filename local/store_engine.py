@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from penstock.schemas.errors import ServiceUnavailable
 
-from .store_errors import ACCESS_DENIED, SYNTAX_ERROR, from_engine, refuse
+from .store_errors import ACCESS_DENIED, SYNTAX_ERROR, TOO_LARGE, from_engine, refuse
 from .store_guard import output_format
 from .store_settings import assignment, quoted
 
@@ -109,7 +109,11 @@ class Engine:
         try:
             if self.in_pieces(inspection, job.format):
                 return Reading(handle, handle.send_query(sql, job.format, params=dict(job.parameters)))
-            return Reading(handle, [handle.query(sql, job.format, params=dict(job.parameters))])
+            result = handle.query(sql, job.format, params=dict(job.parameters))
+            most = int(job.settings.get("max_result_bytes", 0))
+            if result.size() > most > 0:  # the engine counts columns: a constant one is small whatever it prints
+                raise refuse(TOO_LARGE, f"The answer is longer than {most} bytes: ask for less, or FORMAT TSV.")
+            return Reading(handle, [result])
         except Exception as error:  # whatever chdb raises: the handle is closed, and the caller gets a StoreError
             handle.close()
             raise from_engine(error) from error
