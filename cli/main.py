@@ -1,7 +1,7 @@
 """The `penstock` command line: finds the file of a command, runs it, and turns errors into exit codes.
 
-Exit codes: 0 fine, 1 the answer is no, 2 wrong use, 3 a service is not there. A command's file holds `run` (one command)
-or `app` (a group of them); only the file that is asked for is imported, so `penstock tap` never loads Faust.
+Exit codes: 0 fine, 1 the answer is no, 2 wrong use, 3 a service is not there. A command's file holds `run` (one
+command) or `app` (a group of them); only the file that is asked for is imported: `penstock tap` never loads Faust.
 """
 
 import importlib
@@ -29,6 +29,7 @@ COMMANDS: Final = {
     "spend": "who used how much",
     "show": "one exchange, or its bytes",
     "verify": "check the whole trail against its checkpoints",
+    "gap": "list what is known to be missing, or accept a loss",
 }
 
 

@@ -14,7 +14,8 @@ from .report import Report
 
 @dataclass(frozen=True, slots=True)
 class FrameHole:
-    """Frame numbers `first` to `last` of a tap have not come. `offsets`: the hole in Kafka's offsets beside it."""
+    """Frame numbers `first` to `last` of a tap have not come. `offsets`: the hole in Kafka's offsets since its last
+    frame."""
 
     tap: str
     epoch: int
@@ -43,6 +44,8 @@ class FrameCheck:
         self._report = report
         self._next: dict[tuple[str, int], int] = {}
         self._at: tuple[int, str, int] = (-1, "", 0)
+        self._came: dict[tuple[str, int], int] = {}
+        self._hole: OffsetHole | None = None
         self._open: dict[bytes, int] = {}
         self._begin: Row | None = None
         self._dead = 0
@@ -52,12 +55,13 @@ class FrameCheck:
     def feed(self, row: Row, hole: OffsetHole | None) -> None:
         """The next row, with the hole in the offsets before it."""
         self._begin = self._begin or row
+        self._hole = hole or self._hole
         if row.kind == b"dead_letter":
             self._dead += 1
         tap = text(row.tap_id)
         if tap and (row.offset, tap, row.tap_epoch) != self._at:
             self._at = (row.offset, tap, row.tap_epoch)
-            self._frame(row, tap, hole)
+            self._frame(row, tap)
         if row.exchange_id and not row.duplicate_of and row.kind != b"dead_letter":
             self._event(row, tap)
 
@@ -86,8 +90,10 @@ class FrameCheck:
                 f"them",
             )
 
-    def _frame(self, row: Row, tap: str, hole: OffsetHole | None) -> None:
+    def _frame(self, row: Row, tap: str) -> None:
         key, number = (tap, row.tap_epoch), row.frame_number
+        hole = self._hole if self._hole and self._hole.first > self._came.get(key, -1) else None
+        self._came[key] = row.offset
         wanted = self._next.get(key)
         if wanted is None:
             wanted = number if self._began_before(row) else 0

@@ -28,7 +28,10 @@ from .lost import Lost, acceptance, lost_offsets
 from .store import connect, store_errors
 
 _GROUP_MOVED: Final = (CommitFailedError, IllegalGenerationError, RebalanceInProgressError, UnknownMemberIdError)
-_COLUMNS: Final = "at, act, subject, actor, reason, details"
+_GAPS: Final = """
+    SELECT at, act, subject, actor, reason, details FROM penstock.audit FINAL
+    WHERE act IN ('gap', 'gap_accepted') ORDER BY at, event_id
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +51,13 @@ def read_gaps(settings: Settings) -> list[GapOnRecord]:
     client = connect(settings, "reader")
     try:
         with store_errors():
-            rows = client.query(
-                f"SELECT {_COLUMNS} FROM penstock.audit FINAL WHERE act IN ('gap', 'gap_accepted') ORDER BY at, event_id"
-            ).result_rows
+            rows = client.query(_GAPS).result_rows
     finally:
         client.close()
-    return [GapOnRecord(at.isoformat(), *map(str, row), json.loads(details)) for at, *row, details in rows]
+    return [
+        GapOnRecord(at.isoformat(), act, subject, actor, reason, json.loads(details))
+        for at, act, subject, actor, reason, details in rows
+    ]
 
 
 async def find_lost(settings: Settings, group: str) -> list[Lost]:
@@ -98,7 +102,7 @@ async def accept(settings: Settings, losses: Sequence[Lost], actor: str, reason:
 
 def _runs(group: str, members: str) -> UsageError:
     return UsageError(
-        f"{group} has members ({members}): stop its workers first; one that was killed counts until "
+        f"{group} has members ({members}): stop its workers first; Kafka counts one that has ended until "
         "streams.session_timeout_s has passed"
     )
 

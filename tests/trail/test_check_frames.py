@@ -91,6 +91,26 @@ def test_records_that_kafka_lost_explain_the_frames_in_them() -> None:
     assert checked(kept, Acts(), (4, OffsetHole(3, 3))) == ["frames", "events"]
 
 
+def test_a_hole_explains_the_frames_of_every_tap_that_comes_after_it() -> None:
+    other = [row._replace(offset=row.offset + 1, tap_id=b"t2", exchange_id=b"x2") for row in ROWS]
+    both = sorted(
+        (row._replace(offset=2 * row.offset - (row.tap_id == b"t2")) for row in [*ROWS, *other]),
+        key=lambda row: (row.offset, row.frame_index),
+    )
+    kept = [row for row in both if row.offset not in (2, 3)]
+    lost = act(act="gap", details={"topic": TOPIC.decode(), "partition": 0, "first": 2, "last": 3})
+    assert checked(kept, fed(lost), (4, OffsetHole(2, 3))) == []
+    assert checked(kept, Acts(), (4, OffsetHole(2, 3))) == ["frames", "frames", "events", "events"]
+
+
+def test_an_accepted_loss_explains_what_record_has_not_read_and_no_more() -> None:
+    kept = [row for row in ROWS if row.offset != 3]
+    named = {"topic": TOPIC.decode(), "partition": 0, "first_offset": 1, "last_offset": 3}
+    record, meter = ({**named, "group": f"penstock-{name}"} for name in ("record", "meter"))
+    assert checked(kept, fed(act(act="gap_accepted", details=record)), (4, OffsetHole(3, 3))) == []
+    assert "frames" in checked(kept, fed(act(act="gap_accepted", details=meter)), (4, OffsetHole(3, 3)))
+
+
 def test_acts_that_cannot_be_read_name_nothing() -> None:
     acts = fed(b"", b"{}", act(act="gap", details={"topic": "x", "first": "no"}), act(act="gap", details={"tap": 1}))
     assert (acts.frames, acts.offsets, acts.gaps) == ({}, {}, 0)
