@@ -20,7 +20,6 @@ class Capture:
     """The answer side of one exchange."""
 
     __slots__ = (
-        "_chunks",
         "_client",
         "_client_bytes",
         "_digest",
@@ -38,7 +37,6 @@ class Capture:
         self._digest = hashlib.sha256()
         self._client: Any = None
         self._client_bytes = 0
-        self._chunks = 0
         self._mid_event = False
         self.bytes = 0
 
@@ -57,13 +55,12 @@ class Capture:
         """Bytes of an event that has begun and not ended."""
         return len(self._splitter.rest) if self._splitter is not None else 0
 
-    def answer(self, data: bytes, stamp: bytes) -> list[bytes]:
-        """Upstream bytes that the client got. Returns the events that they completed."""
+    def answer(self, data: bytes, stamp: bytes, *, last: bool = False) -> list[bytes]:
+        """Upstream bytes that the client got; `last`: its body is complete. Returns the events that they completed."""
         self._count(data)
         if self._splitter is None:
-            self._tape.read(data, stamp)
+            self._tape.read(data, stamp, last=last)
             self._reply.read(data)
-            self._chunks += 1
             return []
         events = self._split(data)
         self._record(events, stamp)
@@ -95,7 +92,7 @@ class Capture:
     def end(self, stamp: bytes) -> None:
         """No more comes from upstream: what is left of an event, or behind a mask, becomes the last chunk."""
         if self._splitter is None:
-            self._tape.read_end(stamp)
+            self._tape.read(b"", stamp, last=True)
             return
         rest = self._splitter.finish()
         if rest:
@@ -105,7 +102,7 @@ class Capture:
         """Members of `Completion` that this side knows."""
         upstream = self._digest.hexdigest()
         return {
-            "chunk_count": self._chunks,
+            "chunk_count": self._tape.chunks,
             "response_bytes": self.bytes,
             "response_sha256": upstream,
             "client_bytes": self.bytes if self._client is None else self._client_bytes,
@@ -123,7 +120,6 @@ class Capture:
         if events:
             self._tape.events(events, stamp, withheld=withheld)
             self._reply.events(events)
-            self._chunks += len(events)
 
     def _count(self, data: bytes) -> None:
         self.bytes += len(data)

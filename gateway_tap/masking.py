@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import orjson
 
-from penstock.wire.masks import SHORTEST_BYTES, Place, mask_body, mask_text, maskable
+from penstock.wire.masks import Place, mask_body, mask_text, maskable
 
 Masked = tuple[bytes, list[Place]]
 

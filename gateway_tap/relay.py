@@ -190,7 +190,7 @@ class Relay:
         else:
             self._delivery.give(data)
             if data:
-                capture.answer(data, stamp)
+                capture.answer(data, stamp, last=ended)
         if ended:
             self._upstream = None
             capture.end(stamp)
@@ -235,7 +235,7 @@ class Relay:
     def _give_strict(self, capture: Capture, data: bytes, ended: bool, stamp: bytes) -> None:
         """As `give`, but the stream's own last event, or the last read, waits for the completion's acknowledgement."""
         pending_bytes = capture.pending_bytes
-        events = capture.answer(data, stamp) if data else []
+        events = capture.answer(data, stamp, last=ended) if data else []
         if self._delivery.holding or (ended and not capture.cuttable):
             self._delivery.hold(data)
             return

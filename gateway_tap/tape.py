@@ -21,9 +21,10 @@ TAP: Final = b"tap"
 
 
 class Tape:
-    """The events of one exchange. `publish` gets encoded events; `stamp` arguments are RFC 3339 texts."""
+    """The events of one exchange. `publish` gets encoded events; `stamp` arguments are RFC 3339 texts; `chunks` counts
+    the chunks that came from upstream."""
 
-    __slots__ = ("_parts", "_publish", "_salt", "_seq", "_writer", "masker")
+    __slots__ = ("_parts", "_publish", "_salt", "_seq", "_writer", "chunks", "masker")
 
     def __init__(self, writer: EventWriter, publish: Publish, salt: Salt, credentials: Sequence[bytes]) -> None:
         self._writer = writer
@@ -31,6 +32,7 @@ class Tape:
         self._salt = salt
         self._seq = 0
         self._parts = 0
+        self.chunks = 0
         self.masker = Masker(credentials)
 
     def prompt(self, head: bytes, body: bytes, stamp: bytes) -> None:
@@ -64,18 +66,19 @@ class Tape:
             body, places = whole(event)
             encoded.append(write(CHUNK, seq, stamp, salt(), body, extra=extra + written(places) if places else extra))
             seq += 1
+            self.chunks += 1
         self._seq = seq
         self._publish(encoded)
 
-    def read(self, data: bytes, stamp: bytes, *, withheld: bool = False) -> None:
-        """Chunks of any other answer: one read, cut where it is larger than `size`."""
+    def read(self, data: bytes, stamp: bytes, *, last: bool) -> None:
+        """Chunks of any other answer: one read, cut where it is larger than 64 KB. `last`: no more follows."""
         body, places = self.masker.feed(data)
-        self._publish(list(self._chunks(body, places, stamp, UPSTREAM, WITHHELD if withheld else b"")))
-
-    def read_end(self, stamp: bytes, *, withheld: bool = False) -> None:
-        """The end of such an answer."""
-        body, places = self.masker.finish()
-        self._publish(list(self._chunks(body, places, stamp, UPSTREAM, WITHHELD if withheld else b"")))
+        if last:
+            rest, more = self.masker.finish()
+            places = places + [(start + len(body), end + len(body)) for start, end in more]
+            body += rest
+        if body:
+            self._publish(list(self._chunks(body, places, stamp, UPSTREAM, b"")))
 
     def made_here(self, data: bytes, stamp: bytes) -> None:
         """Bytes that the tap itself gave the client: an ending, or the body of a refusal."""
@@ -95,6 +98,7 @@ class Tape:
     def _chunks(self, body: bytes, places: list[Place], stamp: bytes, origin: bytes, extra: bytes) -> Iterator[bytes]:
         for start in range(0, len(body), READ_MAX_BYTES):
             end = min(start + READ_MAX_BYTES, len(body))
+            self.chunks += origin is UPSTREAM
             yield self._encode(CHUNK, stamp, body[start:end], origin, extra + written(cut_places(places, start, end)))
 
     def _encode(self, kind: str, stamp: bytes, body: bytes, origin: bytes, extra: bytes = b"") -> bytes:

@@ -52,10 +52,14 @@ class Upstream:
     called: asyncio.Event = field(default_factory=asyncio.Event)
     url: str = ""
     writers: list[asyncio.StreamWriter] = field(default_factory=list)
+    take: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]] | None = None
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         self.writers.append(writer)
+        if self.take is not None:
+            await self.take(reader, writer)
+            return
         try:
             while True:
                 call = await read_call(reader)
@@ -202,6 +206,8 @@ async def tap(tmp_path: Path) -> AsyncIterator[Callable[..., Awaitable[Tap]]]:
         server.close()
         for writer in started.writers:
             writer.transport.abort()
+        for relay in list(core.running.values()):
+            relay.stop()
         for client in list(core.clients):
             client.abort()
         for pool in core.pools.values():

@@ -6,7 +6,7 @@ import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.gateway_tap.masking import Masker, cut_places
+from penstock.gateway_tap.masking import Masker, cut_places, written
 
 KEY = b"sk-live-0123456789abcdef"
 WAYS = (
@@ -51,3 +51,8 @@ def test_a_record_keeps_its_syntax() -> None:
 
 def test_places_are_cut_with_their_piece() -> None:
     assert cut_places([(2, 8), (10, 12)], 4, 11) == [(0, 4), (6, 7)]
+
+
+def test_places_are_written_as_a_member() -> None:
+    assert written([]) == b""
+    assert written([(1, 3), (7, 9)]) == b',"redacted":"1-3,7-9"'

@@ -1,16 +1,24 @@
-"""What passes through a tap, byte for byte, and what is recorded of it."""
+"""What passes through a tap, byte for byte, how it ends, and what is recorded of it."""
 
 import asyncio
 import hashlib
+import resource
+
+import pytest
 
 SSE = [
     b'data: {"id":"r1","model":"m-1","choices":[{"index":0,"delta":{"content":"Hi"},"finish_reason":null}]}\n\n',
     b'data: {"id":"r1","model":"m-1","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n',
-    b'data: {"id":"r1","model":"m-1","choices":[],"usage":{"prompt_tokens":3,"completion_tokens":1,"total_tokens":4}}\n\n',
+    b'data: {"id":"r1","model":"m-1","choices":[],"usage":{"prompt_tokens":3,"completion_tokens":1}}\n\n',
     b"data: [DONE]\n\n",
 ]
 STREAM_HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
-JSON = b'{"id":"r2","model":"m-1","choices":[{"message":{"content":"Hi"},"finish_reason":"stop"}],"usage":{"prompt_tokens":3}}'
+JSON = (
+    b'{"id":"r2","model":"m-1","choices":[{"message":{"content":"Hi"},"finish_reason":"stop"}],'
+    b'"usage":{"prompt_tokens":3}}'
+)
+JSON_HEAD = b"HTTP/1.1 200 Fine\r\ncontent-type: application/json\r\nx-request-id: q\r\ncontent-length: %d\r\n\r\n"
+ASK = b'{"model":"m","stream":true}'
 
 
 def chunk(data):
@@ -18,11 +26,7 @@ def chunk(data):
 
 
 async def give_json(call, reader, writer):
-    writer.write(
-        b"HTTP/1.1 200 Fine\r\ncontent-type: application/json\r\nx-request-id: q\r\ncontent-length: %d\r\n\r\n"
-        % len(JSON)
-    )
-    writer.write(JSON)
+    writer.write(JSON_HEAD % len(JSON) + JSON)
 
 
 async def give_stream(call, reader, writer):
@@ -34,7 +38,59 @@ async def give_stream(call, reader, writer):
     writer.write(b"0\r\n\r\n")
 
 
-async def test_json_answer_passes_and_is_recorded(upstream, tap, post, answer):
+class Paced:
+    """A stream whose next bytes are sent when the test says so."""
+
+    def __init__(self, head=STREAM_HEAD):
+        self.head, self.queue = head, asyncio.Queue()
+
+    async def __call__(self, call, reader, writer):
+        writer.write(self.head)
+        while True:
+            if reader.at_eof():
+                raise ConnectionResetError
+            wait = asyncio.ensure_future(self.queue.get())
+            gone = asyncio.ensure_future(reader.read(1))
+            done, _ = await asyncio.wait({wait, gone}, return_when=asyncio.FIRST_COMPLETED)
+            if wait not in done:
+                wait.cancel()
+                raise ConnectionResetError
+            gone.cancel()
+            await asyncio.gather(gone, return_exceptions=True)
+            data = wait.result()
+            if data is None:
+                return
+            writer.write(data)
+
+    def say(self, *pieces):
+        for piece in pieces:
+            self.queue.put_nowait(piece)
+
+
+def chunks_of(events, *, withheld=False, origin=None):
+    return b"".join(
+        event.body
+        for event in events
+        if event.kind == "chunk" and event.withheld == withheld and origin in (None, event.origin)
+    )
+
+
+async def read_chunk(reader):
+    size = int(await asyncio.wait_for(reader.readuntil(b"\r\n"), 5), 16)
+    data = await reader.readexactly(size)
+    await reader.readexactly(2)
+    return data
+
+
+async def read_until(reader, end):
+    """Body bytes of a chunked answer up to `end`."""
+    got = b""
+    while not got.endswith(end):
+        got += await read_chunk(reader)
+    return got
+
+
+async def test_a_json_answer_passes_and_is_recorded(upstream, tap, post, answer):
     up = await upstream(give_json)
     gate = await tap(up.url)
     reader, writer = await gate.connect()
@@ -52,7 +108,8 @@ async def test_json_answer_passes_and_is_recorded(upstream, tap, post, answer):
     assert completion.request_sha256 == hashlib.sha256(body).hexdigest()
     events = gate.events()
     assert [event.seq for event in events] == list(range(len(events)))
-    assert [(event.kind, event.part, event.origin) for event in events] == [
+    kinds = [(event.kind, event.part, event.origin) for event in events]
+    assert kinds == [
         ("prompt", 0, "client"),
         ("prompt", 1, "client"),
         ("chunk", 0, "upstream"),
@@ -61,19 +118,399 @@ async def test_json_answer_passes_and_is_recorded(upstream, tap, post, answer):
     assert events[1].body == body
     assert up.calls[0].header("authorization") == "Bearer sk-secret-1"
     assert b"sk-secret-1" not in b"".join(event.body for event in events)
-    writer.close()
+    head = gate.head()
+    assert (head.model, head.upstream, head.api, head.path) == ("m", "openai", "openai.chat", "/v1/chat/completions")
 
 
-async def test_stream_passes_event_by_event(upstream, tap, post, answer):
+async def test_a_stream_passes_event_by_event(upstream, tap, post, answer):
     up = await upstream(give_stream)
     gate = await tap(up.url)
     reader, writer = await gate.connect()
-    writer.write(post(b'{"model":"m","stream":true}'))
+    writer.write(post(ASK))
     status, headers, got = await answer(reader)
     assert (status, got) == (200, b"".join(SSE))
     assert headers["transfer-encoding"] == "chunked"
     completion = await gate.completion()
     assert (completion.outcome, completion.chunk_count, completion.finish_reason) == ("completed", 4, "stop")
-    assert completion.usage == [{"prompt_tokens": 3, "completion_tokens": 1, "total_tokens": 4}]
+    assert completion.usage == [{"prompt_tokens": 3, "completion_tokens": 1}]
     assert [event.body for event in gate.events() if event.kind == "chunk"] == SSE
+    assert completion.ttft_us is not None
+
+
+async def test_bytes_are_given_as_they_come(upstream, tap, post):
+    paced = Paced()
+    up = await upstream(paced)
+    gate = await tap(up.url)
+    reader, writer = await gate.connect()
+    writer.write(post(ASK))
+    await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+    paced.say(chunk(b"data: ha"))
+    assert await read_chunk(reader) == b"data: ha"
+    paced.say(chunk(b"lf\n\n"), b"0\r\n\r\n", None)
+    assert await read_chunk(reader) == b"lf\n\n"
+    await gate.completion()
+    assert chunks_of(gate.events()) == b"data: half\n\n"
+
+
+async def test_a_client_that_leaves_ends_the_upstream_at_once(upstream, tap, post):
+    paced = Paced()
+    up = await upstream(paced)
+    gate = await tap(up.url)
+    reader, writer = await gate.connect()
+    writer.write(post(ASK))
+    paced.say(chunk(SSE[0]))
+    await read_until(reader, SSE[0]) if await reader.readuntil(b"\r\n\r\n") else None
     writer.close()
+    await asyncio.wait_for(up.lost.wait(), 5)
+    completion = await gate.completion()
+    assert (completion.outcome, completion.reason) == ("client_disconnected", "the client closed the connection")
+    assert chunks_of(gate.events()) == SSE[0]
+    assert completion.response_sha256 == hashlib.sha256(SSE[0]).hexdigest()
+
+
+async def test_a_client_that_leaves_while_the_upstream_thinks(upstream, tap, post):
+    async def think(call, reader, writer):
+        await reader.read(1)
+        raise ConnectionResetError
+
+    up = await upstream(think)
+    gate = await tap(up.url)
+    _, writer = await gate.connect()
+    writer.write(post(ASK))
+    await asyncio.wait_for(up.called.wait(), 5)
+    writer.close()
+    await asyncio.wait_for(up.lost.wait(), 5)
+    completion = await gate.completion()
+    assert (completion.outcome, completion.status) == ("client_disconnected", 0)
+
+
+@pytest.mark.parametrize("reset", [True, False])
+async def test_an_upstream_that_breaks_off_is_no_clean_end(upstream, tap, post, reset):
+    async def break_off(call, reader, writer):
+        writer.write(STREAM_HEAD + chunk(SSE[0]))
+        await writer.drain()
+        await asyncio.sleep(0.02)
+        if reset:
+            writer.transport.abort()
+        raise ConnectionResetError
+
+    up = await upstream(break_off)
+    gate = await tap(up.url)
+    reader, writer = await gate.connect()
+    writer.write(post(ASK))
+    got = b""
+    try:
+        while data := await asyncio.wait_for(reader.read(1000), 5):
+            got += data
+    except ConnectionResetError:
+        pass
+    assert SSE[0] in got
+    assert not got.endswith(b"0\r\n\r\n")
+    completion = await gate.completion()
+    assert completion.outcome == "upstream_error"
+    assert "the upstream" in completion.reason
+    assert chunks_of(gate.events()) == SSE[0]
+
+
+async def test_a_short_body_is_no_clean_end(upstream, tap, post):
+    async def short(call, reader, writer):
+        writer.write(JSON_HEAD % 100 + b"{}")
+        raise ConnectionResetError
+
+    gate = await tap((await upstream(short)).url)
+    reader, writer = await gate.connect()
+    writer.write(post(b"{}"))
+    with pytest.raises((asyncio.IncompleteReadError, ConnectionResetError)):
+        await asyncio.wait_for(reader.readexactly(1000), 5)
+    assert (await gate.completion()).outcome == "upstream_error"
+
+
+async def test_a_refused_connection_is_a_502_in_the_providers_words(upstream, tap, post, answer):
+    server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    server.close()
+    await server.wait_closed()
+    gate = await tap(f"http://127.0.0.1:{port}")
+    reader, writer = await gate.connect()
+    for path, member in (
+        ("/v1/chat/completions", b'"code": "upstream_unreachable"'),
+        ("/v1/messages", b'"type": "error"'),
+    ):
+        writer.write(post(b"{}", path=path))
+        status, headers, body = await answer(reader)
+        assert status == 502
+        assert member in body
+        assert headers["x-penstock-exchange-id"] == gate.ids()[-1]
+    completion = await gate.completion(2)
+    assert (completion.outcome, completion.status) == ("upstream_error", 502)
+    assert completion.reason == "upstream refused the connection"
+    assert chunks_of(gate.events(), origin="tap") == body
+    assert completion.client_bytes == len(body)
+    assert completion.response_bytes == 0
+
+
+async def test_a_silent_upstream_is_a_504(upstream, tap, post, answer):
+    async def silent(call, reader, writer):
+        await reader.read(1)
+
+    gate = await tap((await upstream(silent)).url, timeouts={"first_byte_s": 0.1})
+    reader, writer = await gate.connect()
+    writer.write(post(b"{}"))
+    status, _, _ = await answer(reader)
+    assert status == 504
+    assert (await gate.completion()).reason == "upstream first byte timeout"
+
+
+async def test_a_stream_that_stalls_is_cut_without_a_clean_end(upstream, tap, post):
+    paced = Paced()
+    gate = await tap((await upstream(paced)).url, timeouts={"idle_s": 0.1})
+    reader, writer = await gate.connect()
+    writer.write(post(ASK))
+    paced.say(chunk(SSE[0]))
+    got = b""
+    try:
+        while data := await asyncio.wait_for(reader.read(1000), 5):
+            got += data
+    except ConnectionResetError:
+        pass
+    assert not got.endswith(b"0\r\n\r\n")
+    assert (await gate.completion()).reason == "upstream idle timeout"
+
+
+async def test_an_upstreams_own_error_passes_unchanged(upstream, tap, post, answer):
+    async def limit(call, reader, writer):
+        writer.write(b'HTTP/1.1 429 Slow Down\r\nretry-after: 7\r\ncontent-length: 13\r\n\r\n{"error":"x"}')
+
+    gate = await tap((await upstream(limit)).url)
+    reader, writer = await gate.connect()
+    writer.write(post(b"{}"))
+    status, headers, body = await answer(reader)
+    assert (status, headers["retry-after"], body) == (429, "7", b'{"error":"x"}')
+    completion = await gate.completion()
+    assert (completion.outcome, completion.reason) == ("upstream_error", "upstream status 429")
+
+
+async def test_a_connection_serves_requests_in_order_and_reuses_the_upstreams(upstream, tap, post, answer):
+    up = await upstream(give_json)
+    gate = await tap(up.url)
+    reader, writer = await gate.connect()
+    bodies = [b'{"n":%d}' % number for number in range(5)]
+    writer.write(b"".join(post(body) for body in bodies))
+    ids = [(await answer(reader))[1]["x-penstock-exchange-id"] for _ in bodies]
+    assert [call.body for call in up.calls] == bodies
+    assert up.connections == 1
+    assert ids == gate.ids()
+    assert len(set(ids)) == 5
+
+
+async def test_prefixes_choose_the_upstream(upstream, tap, post, answer):
+    first, second = await upstream(give_json), await upstream(give_json)
+    gate = await tap(first.url, second.url + "/base")
+    reader, writer = await gate.connect()
+    writer.write(post(b"{}", path="/other/v1/x?a=1"))
+    await answer(reader)
+    assert [call.line for call in second.calls] == ["POST /base/v1/x?a=1 HTTP/1.1"]
+    assert second.calls[0].header("host") == second.url.removeprefix("http://")
+    assert first.calls == []
+
+
+async def test_without_an_upstream_the_answer_names_those_there_are(tap, post, answer):
+    gate = await tap()
+    reader, writer = await gate.connect()
+    writer.write(post(b"{}"))
+    status, _, body = await answer(reader)
+    assert status == 404
+    assert b"none" in body
+    assert (await gate.completion()).outcome == "tap_error"
+
+
+async def test_head_and_empty_answers(upstream, tap, answer):
+    async def empty(call, reader, writer):
+        if call.line.startswith("HEAD"):
+            writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\n")
+        else:
+            writer.write(b"HTTP/1.1 204 No Content\r\n\r\n")
+
+    gate = await tap((await upstream(empty)).url)
+    reader, writer = await gate.connect()
+    writer.write(b"HEAD /v1/models HTTP/1.1\r\nhost: x\r\n\r\nGET /v1/models HTTP/1.1\r\nhost: x\r\n\r\n")
+    status, headers, _ = await answer(reader, head_only=True)
+    assert (status, headers["content-length"]) == (200, "99")
+    status, headers, _ = await answer(reader)
+    assert status == 204
+    assert "content-length" not in headers
+    await gate.completion(2)
+    assert [len(gate.events(one)) for one in gate.ids()] == [2, 2]
+
+
+async def test_http10_clients_get_no_chunks(upstream, tap):
+    gate = await tap((await upstream(give_stream)).url)
+    reader, writer = await gate.connect()
+    writer.write(b"POST /v1/chat/completions HTTP/1.0\r\ncontent-length: 2\r\n\r\n{}")
+    got = await asyncio.wait_for(reader.read(), 5)
+    head, _, body = got.partition(b"\r\n\r\n")
+    assert b"connection: close" in head
+    assert b"transfer-encoding" not in head
+    assert body == b"".join(SSE)
+
+
+async def test_an_answer_without_framing_ends_with_its_connection(upstream, tap, post, answer):
+    async def old(call, reader, writer):
+        writer.write(b"HTTP/1.0 200 OK\r\ncontent-type: text/plain\r\n\r\nhello")
+        raise ConnectionResetError
+
+    gate = await tap((await upstream(old)).url)
+    reader, writer = await gate.connect()
+    writer.write(post(b"{}"))
+    assert (await answer(reader))[2] == b"hello"
+    assert (await gate.completion()).outcome == "completed"
+
+
+async def test_a_large_body_passes_in_pieces(upstream, tap, post, answer):
+    up = await upstream(give_json)
+    gate = await tap(up.url, parse_max_bytes=65_536)
+    reader, writer = await gate.connect()
+    for chunked in (False, True):
+        body = bytes(range(256)) * 8192
+        writer.write(post(body, chunked=chunked, headers="x-api-key: sk-1234567890\r\n"))
+        status, _, _ = await answer(reader)
+        assert status == 200
+        assert up.calls[-1].body == body
+        assert up.calls[-1].header("transfer-encoding") == ("chunked" if chunked else None)
+        completion = await gate.completion(1 + chunked)
+        assert completion.request_sha256 == hashlib.sha256(body).hexdigest()
+        parts = [event for event in gate.events() if event.kind == "prompt"]
+        assert b"".join(event.body for event in parts[1:]) == body
+        assert gate.head().model == ""
+
+
+async def test_a_large_body_over_the_bound_is_refused(upstream, tap, post, answer):
+    up = await upstream(give_json)
+    gate = await tap(up.url, parse_max_bytes=1024, body_max_bytes=100_000)
+    for chunked in (False, True):
+        reader, writer = await gate.connect()
+        writer.write(post(b"x" * 300_000, chunked=chunked))
+        status, headers, _ = await answer(reader)
+        assert (status, headers["connection"]) == (413, "close")
+    completion = await gate.completion(2)
+    assert completion.outcome == "tap_error"
+
+
+async def test_memory_stays_flat_while_a_large_body_passes(upstream, tap, answer):
+    size = 50_000_000
+    taken = 0
+
+    async def swallow(reader, writer):
+        nonlocal taken
+        await reader.readuntil(b"\r\n\r\n")
+        while taken < size:
+            taken += len(await reader.read(65_536))
+        writer.write(JSON_HEAD % len(JSON) + JSON)
+        await writer.drain()
+        writer.close()
+
+    up = await upstream(give_json)
+    up.take = swallow
+    gate = await tap(up.url)
+    gate.publisher.publish = lambda *_: True
+    reader, writer = await gate.connect()
+    writer.write(b"POST /v1/files HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % size)
+    before_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for _ in range(size // 100_000):
+        writer.write(bytes(100_000))
+        await writer.drain()
+    assert (await answer(reader))[0] == 200
+    assert taken == size
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kb < 20_000
+
+
+async def test_a_credential_in_a_body_is_masked_in_the_trail_alone(upstream, tap, post, answer):
+    secret = "sk-live-0123456789abcdef"
+
+    async def echo(call, reader, writer):
+        body = b'{"echo":"%b"}' % secret.encode()
+        writer.write(JSON_HEAD % len(body) + body[:15])
+        await writer.drain()
+        await asyncio.sleep(0.02)
+        writer.write(body[15:])
+
+    up = await upstream(echo)
+    gate = await tap(up.url)
+    reader, writer = await gate.connect()
+    body = b'{"leak":"%b"}' % secret.encode()
+    writer.write(
+        post(body, path=f"/v1/x?key={secret}", headers=f"authorization: Bearer {secret}\r\ncookie: a={secret}\r\n")
+    )
+    assert secret.encode() in (await answer(reader))[2]
+    assert up.calls[0].body == body
+    assert secret in up.calls[0].line
+    await gate.completion()
+    events = gate.events()
+    assert secret.encode() not in b"".join(event.body for event in events)
+    assert sum(len(event.body) for event in events if event.part) == len(body)
+    assert [event.redacted for event in events if event.part] == ["9-33"]
+
+
+async def test_a_slow_client_stops_the_reading_of_the_upstream(upstream, tap, post):
+    sent = 0
+
+    async def flood(call, reader, writer):
+        nonlocal sent
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 500000000\r\n\r\n")
+        while True:
+            writer.write(bytes(65_536))
+            await writer.drain()
+            sent += 65_536
+
+    gate = await tap((await upstream(flood)).url)
+    gate.publisher.publish = lambda *_: True
+    reader, writer = await gate.connect()
+    writer.write(post(b"{}"))
+    await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+    last = -1
+    while sent != last:
+        last = sent
+        await asyncio.sleep(0.2)
+    assert sent < 60_000_000
+    await reader.readexactly(sent)
+    assert sent > last
+
+
+async def test_a_safe_request_on_a_stale_connection_is_tried_again(upstream, tap, answer):
+    async def once(call, reader, writer):
+        if len(up.calls) == 2:
+            raise ConnectionResetError
+        writer.write(JSON_HEAD % len(JSON) + JSON)
+
+    up = await upstream(once)
+    gate = await tap(up.url)
+    reader, writer = await gate.connect()
+    for _ in range(2):
+        writer.write(b"GET /v1/models HTTP/1.1\r\nhost: x\r\n\r\n")
+        assert (await answer(reader))[0] == 200
+    assert up.connections == 2
+    assert len(gate.ids()) == 2
+
+
+async def test_a_fault_of_our_own_is_recorded_and_seen(upstream, tap, post, monkeypatch):
+    gate = await tap((await upstream(give_stream)).url)
+    monkeypatch.setattr("penstock.gateway_tap.relay.Capture.answer", lambda *_, **__: 1 / 0)
+    reader, writer = await gate.connect()
+    writer.write(post(ASK))
+    got = b""
+    try:
+        while data := await asyncio.wait_for(reader.read(1000), 5):
+            got += data
+    except ConnectionResetError:
+        pass
+    assert not got.endswith(b"0\r\n\r\n")
+    assert (await gate.completion()).outcome == "tap_error"
+
+
+async def test_a_fault_before_the_answer_is_a_500(upstream, tap, post, answer, monkeypatch):
+    gate = await tap((await upstream(give_json)).url)
+    monkeypatch.setattr("penstock.gateway_tap.relay.Capture.__init__", lambda *_, **__: 1 / 0)
+    reader, writer = await gate.connect()
+    writer.write(post(b"{}"))
+    with pytest.raises((asyncio.IncompleteReadError, ConnectionResetError)):
+        await answer(reader)
