@@ -6,7 +6,7 @@ from typing import Literal
 from penstock.schemas.events import AppliedOrder
 
 from .exchange import Step
-from .identity import Caller, scopes_of
+from .identity import Caller
 from .orders import Orders, Standing
 from .refuse import Refusal, not_ready
 
@@ -36,7 +36,7 @@ class Verdict:
     order: AppliedOrder | None = None
 
 
-def admit(gate: Gate, orders: Orders, caller: Caller, model: str, room: bool, now_us: int) -> Verdict | None:
+def admit(gate: Gate, orders: Orders, caller: Caller, scopes: list[str], room: bool, now_us: int) -> Verdict | None:
     """None: the request may go on. `room`: the publisher would take its events (asked in audit strict)."""
     if gate.enforcing and not gate.ready:
         return _unavailable("its orders and keys have not been read yet")
@@ -46,7 +46,7 @@ def admit(gate: Gate, orders: Orders, caller: Caller, model: str, room: bool, no
         return _unavailable("the audit trail cannot be written")
     if caller.refused:
         return _key_refused(caller, now_us, observed=not gate.enforcing)
-    standing = orders.closing(scopes_of(caller.identity, model), now_us)
+    standing = orders.closing(scopes, now_us)
     if standing is not None:
         return blocked(standing, now_us, observed=not gate.enforcing)
     return None

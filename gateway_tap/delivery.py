@@ -6,6 +6,9 @@ while that buffer is full.
 
 from typing import Protocol
 
+from penstock.schemas.events import Api
+from penstock.wire.ending import stream_terminal
+
 from .headers import EXCHANGE_ID, Headers, response_head
 
 END: bytes = b"0\r\n\r\n"
@@ -20,6 +23,18 @@ class Client(Protocol):
 
     def abort(self) -> None:
         """Ends the connection at once, so that the client sees an error and no clean end."""
+
+
+class Owner(Client, Protocol):
+    """A client's connection, as an exchange needs it (`downstream.Downstream`)."""
+
+    address: str
+
+    def pause_body(self, full: bool) -> None:
+        """Stop, or go on, reading the request's body."""
+
+    def finished(self, *, keep_alive: bool) -> None:
+        """The exchange is over; the next request may be served."""
 
 
 class Delivery:
@@ -93,3 +108,15 @@ class Delivery:
     def abort(self) -> None:
         """No clean end: the client must see that something is missing."""
         self._client.abort()
+
+
+def last_bytes_at(api: Api, pending_bytes: int, events: list[bytes], data: bytes, ended: bool) -> int:
+    """Where in `data` the last bytes of an answer begin, which audit strict holds back: at the stream's own last event,
+    else at the read with which the answer ended. `events` were completed by `data`; `pending_bytes` of the first had
+    come before it."""
+    at = -pending_bytes
+    for event in events:
+        if stream_terminal(api, event):
+            return max(at, 0)
+        at += len(event)
+    return 0 if ended else len(data)

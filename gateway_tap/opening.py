@@ -8,9 +8,11 @@ from penstock.schemas.ids import new_exchange_id
 from penstock.wire import masks
 from penstock.wire.request import RequestInfo, read_request
 
+from .admission import Verdict, admit
 from .core import Core
-from .exchange import Exchange
+from .exchange import Exchange, Step
 from .identity import Caller, identify, scopes_of
+from .refuse import Refusal
 from .request import Request
 from .routes import Chosen
 from .tape import Tape
@@ -71,3 +73,16 @@ def open_exchange(core: Core, request: Request, body: bytes | None, address: str
         scopes=scopes_of(caller.identity, info.model),
         head=head.model_dump_json().encode(),
     )
+
+
+def judge(core: Core, request: Request, opened: Opened, now_us: int) -> Verdict | None:
+    """Why the request is not served, or in mode observe would not have been; None: it goes on."""
+    problem = request.problem
+    if problem is not None:
+        return Verdict(Step.FAULT, problem.message, Refusal(problem.status, problem.message, problem.code))
+    if opened.chosen is None:
+        known = ", ".join(f"/{name}/" for name in core.routes.names) or "none"
+        message = f"no upstream takes this path; configured are: {known}"
+        return Verdict(Step.FAULT, message, Refusal(404, message, "no_upstream"))
+    room = not core.strict or core.publisher.has_room
+    return admit(core.gate, core.orders, opened.caller, opened.scopes, room, now_us)

@@ -1,5 +1,4 @@
-"""Edge: publishes frames to Kafka: gather per partition, close a frame 25 ms after its first event or at 200 KB, send,
-wait for the acknowledgement, go on with the next. One batch is in flight per partition, so order holds whatever fails.
+"""Edge: publishes to Kafka: events to the lane of their partition, audit events one by one.
 
 Memory is bounded by `queue_max_bytes`: events beyond it are dropped with a frame number of their own and a `gap` audit
 event, published once Kafka takes it.
@@ -11,20 +10,20 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import structlog
-from aiokafka.errors import KafkaError, MessageSizeTooLargeError
+from aiokafka.errors import KafkaError
 
 from penstock.schemas import audit as audits
 from penstock.schemas import topics
 from penstock.schemas.audit import AuditEvent, Gap
-from penstock.schemas.frames import HEADER_EPOCH, HEADER_FRAME, HEADER_REPLAYED, HEADER_TAP
+from penstock.schemas.frames import HEADER_EPOCH, HEADER_TAP
 from penstock.schemas.records import Record, write_record
 
 from .clock import Clock
-from .lane import Frame, Hole, Lane
+from .lane import Hole, Lane
 from .link import Link
+from .sender import Sender
 from .started import started_event
 
-FLUSH_AFTER_S: Final = 0.025
 AUDIT_MAX: Final = 10_000
 
 log = structlog.get_logger("penstock.tap.publish")
@@ -50,7 +49,8 @@ class KafkaPublisher:
         self._link = Link(client)
         self._max_bytes = queue_max_bytes
         self._dropping = False
-        self._senders = [_Sender(self, Lane(number), self._link) for number in range(partitions)]
+        headers = [(HEADER_TAP, tap.encode()), (HEADER_EPOCH, b"%d" % epoch)]
+        self._senders = [Sender(Lane(number), self._link, headers, self._freed) for number in range(partitions)]
         self._audits: deque[Record] = deque()
         self._audit_wake = asyncio.Event()
         self._audits_sent = asyncio.Event()
@@ -110,8 +110,9 @@ class KafkaPublisher:
         self._audits_sent.clear()
         self._audit_wake.set()
 
-    def freed(self, lane: Lane, size: int) -> None:
-        """A sender's word that `size` bytes were acknowledged."""
+    def _freed(self, lane: Lane, events: int, size: int) -> None:
+        """A sender's word of what was acknowledged."""
+        self.delivered += events
         self.bytes -= size
         if self._dropping and self.bytes * 8 <= self._max_bytes * 7:
             self._dropping = False
@@ -177,104 +178,3 @@ class KafkaPublisher:
                     continue
                 self._audits.popleft()
             self._audits_sent.set()
-
-
-class _Sender:
-    """Sends one lane, batch after batch."""
-
-    def __init__(self, owner: KafkaPublisher, lane: Lane, link: Link) -> None:
-        self.lane = lane
-        self._owner = owner
-        self._link = link
-        self._wake = asyncio.Event()
-        self._timer: asyncio.TimerHandle | None = None
-        self._in_flight = False
-        self._delivered = 0
-        self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
-
-    @property
-    def outstanding(self) -> int:
-        """Accepted events that Kafka has not acknowledged."""
-        return self.lane.accepted - self._delivered
-
-    def add(self, events: list[bytes]) -> None:
-        """More events; a timer sees to it that they do not wait longer than 25 ms for company."""
-        self.lane.add(events)
-        if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(FLUSH_AFTER_S, self._flush)
-        if self.lane.frames and not self._in_flight:
-            self._wake.set()
-
-    def acknowledged(self) -> "asyncio.Future[None]":
-        """Sends at once where nothing is in flight; else with the next batch."""
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        if not self.outstanding:
-            future.set_result(None)
-            return future
-        self._waiting.append((self.lane.accepted, future))
-        if not self._in_flight:
-            self._flush()
-        return future
-
-    async def run(self) -> None:
-        """Until cancelled: sends what waits. A batch whose outcome is unknown is sent again, marked as replayed."""
-        while True:
-            await self._wake.wait()
-            self._wake.clear()
-            while self.lane.frames:
-                self._in_flight = True
-                await self._send_batch(await self._link.producer())
-                self._in_flight = False
-                if self._waiting:
-                    self.lane.close_frame()
-
-    def _flush(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        self.lane.close_frame()
-        if self.lane.frames:
-            self._wake.set()
-
-    async def _send_batch(self, producer: Any) -> None:
-        batch, frames = producer.create_batch(), list[Frame]()
-        for frame in self.lane.frames:
-            if batch.append(timestamp=None, key=None, value=frame.value, headers=self._headers(frame)) is None:
-                break
-            frames.append(frame)
-        try:
-            await (await producer.send_batch(batch, topics.TRAFFIC, partition=self.lane.partition))
-        except MessageSizeTooLargeError:
-            self._refused(frames)
-        except KafkaError as error:
-            for frame in frames:
-                frame.tried = True
-            await self._link.discard(producer, error)
-        else:
-            self._done(frames)
-
-    def _done(self, frames: list[Frame]) -> None:
-        for frame in frames:
-            self.lane.frames.popleft()
-            self._delivered += frame.events
-            self._owner.delivered += frame.events
-        self._owner.freed(self.lane, sum(frame.events_bytes for frame in frames))
-        while self._waiting and self._waiting[0][0] <= self._delivered:
-            _, future = self._waiting.popleft()
-            if not future.done():
-                future.set_result(None)
-
-    def _refused(self, frames: list[Frame]) -> None:
-        """The broker will never take these: they become a hole, and the lane goes on."""
-        for frame in frames:
-            self.lane.holes.append(Hole(frame.number, frame.events, cause="the broker refused the frame's size"))
-        log.error("frame_refused", partition=self.lane.partition, frames=len(frames))
-        self._done(frames)
-
-    def _headers(self, frame: Frame) -> list[tuple[str, bytes]]:
-        headers = [
-            (HEADER_TAP, self._owner.tap.encode()),
-            (HEADER_EPOCH, b"%d" % self._owner.epoch),
-            (HEADER_FRAME, b"%d" % frame.number),
-        ]
-        return [*headers, (HEADER_REPLAYED, b"1")] if frame.tried else headers

@@ -7,19 +7,19 @@ Bytes go to the client first and to the tape afterwards, except what audit stric
 """
 
 import asyncio
-from typing import Final, Protocol
+from typing import Final
 
 from penstock.wire import masks
-from penstock.wire.ending import kill_ending, stream_terminal
+from penstock.wire.ending import kill_ending
 
 from . import admission
 from .admission import Verdict
 from .answer import AnswerReader
 from .capture import Capture
 from .core import Core
-from .delivery import Client, Delivery
+from .delivery import Delivery, Owner, last_bytes_at
 from .exchange import State, Step
-from .opening import open_exchange
+from .opening import judge, open_exchange
 from .orders import Standing
 from .pool import Pool
 from .refuse import Refusal, lost, not_ready
@@ -32,18 +32,6 @@ BORDER_WAIT_S: Final = 0.25
 PROMPT_ACK_S: Final = 5.0
 COMPLETION_ACK_S: Final = 30.0
 SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
-
-
-class Owner(Client, Protocol):
-    """The client's connection, as a relay needs it (`downstream.Downstream`)."""
-
-    address: str
-
-    def pause_body(self, full: bool) -> None:
-        """Stop, or go on, reading the request's body."""
-
-    def finished(self, *, keep_alive: bool) -> None:
-        """The exchange is over; the next request may be served."""
 
 
 class Relay:
@@ -75,7 +63,7 @@ class Relay:
         core.begun(self)
         now_us = core.clock.now_us()
         self._tape.prompt(self._opened.head, self._upload.whole or b"", core.clock.stamp(now_us))
-        verdict = self._verdict(now_us)
+        verdict = judge(core, self._request, self._opened, now_us)
         if verdict is not None and verdict.order is not None and verdict.order.observed:
             exchange.observe(verdict.order)
         elif verdict is not None:
@@ -116,17 +104,6 @@ class Relay:
             self._upload.waiting += framed
         else:
             self._upstream.send(framed, self._core.clock.monotonic_s())
-
-    def _verdict(self, now_us: int) -> Verdict | None:
-        core, problem = self._core, self._request.problem
-        if problem is not None:
-            return Verdict(Step.FAULT, problem.message, Refusal(problem.status, problem.message, problem.code))
-        if self._opened.chosen is None:
-            known = ", ".join(f"/{name}/" for name in core.routes.names) or "none"
-            message = f"no upstream takes this path; configured are: {known}"
-            return Verdict(Step.FAULT, message, Refusal(404, message, "no_upstream"))
-        room = not core.strict or core.publisher.has_room
-        return admission.admit(core.gate, core.orders, self._opened.caller, self._opened.info.model, room, now_us)
 
     def _prompt_acknowledged(self, acknowledged: bool) -> None:
         self._wait = None
@@ -236,18 +213,10 @@ class Relay:
         """As `give`, but the stream's own last event, or the last read, waits for the completion's acknowledgement."""
         pending_bytes = capture.pending_bytes
         events = capture.answer(data, stamp, last=ended) if data else []
-        if self._delivery.holding or (ended and not capture.cuttable):
-            self._delivery.hold(data)
-            return
-        cut = -pending_bytes
-        for event in events:
-            if stream_terminal(self._opened.info.api, event):
-                break
-            cut += len(event)
-        else:
-            cut = 0 if ended else len(data)
-        self._delivery.give(data[: max(cut, 0)])
-        self._delivery.hold(data[max(cut, 0) :])
+        cut = 0 if self._delivery.holding else last_bytes_at(self._opened.info.api, pending_bytes, events, data, ended)
+        if cut or not ended:
+            self._delivery.give(data[:cut])
+        self._delivery.hold(data[cut:])
 
     # ── orders ──
 

@@ -123,6 +123,12 @@ class Tap:
                 await asyncio.sleep(0.002)
         return self.completions()[-1]
 
+    async def first_event(self) -> None:
+        """Returns once an exchange has begun."""
+        async with asyncio.timeout(WITHIN_S):
+            while not self.publisher.events:  # noqa: ASYNC110 - as above
+                await asyncio.sleep(0.002)
+
     def completions(self) -> list[Completion]:
         return [
             Completion.model_validate_json(event.body)
