@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import functools
 import gc
+import logging
 import os
 import signal
 from typing import Any, Final
@@ -189,6 +190,9 @@ class App:
 
 def run(settings: Settings) -> None:
     """Runs the tap in this process until it is told to stop."""
+    # aiokafka logs every attempt to reach a broker as plain text, and at DEBUG the values that it sends; `link` and
+    # `control` say what matters.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     uvloop.run(_main(settings))
 
 

@@ -61,9 +61,9 @@ class Control:
         consumer = AIOKafkaConsumer(
             **self._client(), enable_auto_commit=False, auto_offset_reset="earliest", fetch_max_wait_ms=POLL_MS
         )
-        await consumer.start()
         contact: asyncio.Task[None] | None = None
         try:
+            await consumer.start()
             consumer.assign(PARTITIONS)
             await consumer.seek_to_beginning(*PARTITIONS)
             ends = await consumer.end_offsets(PARTITIONS)
