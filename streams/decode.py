@@ -4,24 +4,15 @@ import re
 from datetime import datetime, timedelta
 from typing import Final
 
-from penstock.schemas import attribution, audit, control, frames, keys, topics, violations
+from penstock.schemas import frames, topics
 from penstock.schemas.commitment import commitment, traffic_attributes
 from penstock.schemas.errors import ContractError, EventError, FrameError
-from penstock.schemas.events import Contract
+from penstock.schemas.facts import MODELS, Facts, facts_of
 from penstock.schemas.ids import event_id
 from penstock.schemas.records import Record, read_record, read_value
 
-from .facts import Facts, facts_of
 from .source import DEAD_LETTER, TOMBSTONE, Frame, Item, Source
 
-MODELS: Final[dict[str, type[Contract]]] = {
-    topics.ATTRIBUTION: attribution.Attribution,
-    topics.AUDIT: audit.AuditEvent,
-    topics.COVERAGE: violations.Coverage,
-    topics.CONTROL: control.Order,
-    topics.KEYS: keys.KeyRecord,
-    **dict.fromkeys(topics.VIOLATIONS.values(), violations.Violation),
-}
 _EPOCH: Final = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 _TIMES_US: Final = range(7_258_118_400_000_000)
 """1970 to 2199: what every ClickHouse version shows as it was written."""

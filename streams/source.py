@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from .facts import Facts
+from penstock.schemas.facts import Facts
 
 DEAD_LETTER: Final = "dead_letter"
 TOMBSTONE: Final = "tombstone"

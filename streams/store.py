@@ -16,9 +16,9 @@ from clickhouse_connect.driver.exceptions import ClickHouseError, DataError
 from penstock.schemas.addresses import clickhouse_client
 from penstock.schemas.commitment import ZERO
 from penstock.schemas.errors import ServiceUnavailable
+from penstock.schemas.facts import TABLES
 from penstock.schemas.settings import Settings
 
-from .facts import TABLES
 from .rows import (
     CONTENT,
     EVENTS_LOG,

@@ -1,18 +1,33 @@
-"""Rows that records of the other topics add beside their leaf: pure, one mapping of column to value per row."""
+"""Rows that records of the other topics add beside their leaf: pure, one mapping of column to value per row.
+
+`record` writes them and `verify` makes them again from the sealed record, so both must take them from here.
+"""
 
 import json
 from decimal import Decimal
 from typing import Any, Final
 
-from penstock.schemas.attribution import Attribution, Kill
-from penstock.schemas.audit import AuditEvent
-from penstock.schemas.errors import EventError
-from penstock.schemas.events import Contract
-from penstock.schemas.violations import Coverage, Violation
+from . import topics
+from .attribution import Attribution, Kill
+from .audit import AuditEvent
+from .control import Order
+from .errors import EventError
+from .events import Contract
+from .keys import KeyRecord
+from .violations import Coverage, Violation
 
 Row = dict[str, Any]
 Facts = tuple[tuple[str, Row], ...]
 
+MODELS: Final[dict[str, type[Contract]]] = {
+    topics.ATTRIBUTION: Attribution,
+    topics.AUDIT: AuditEvent,
+    topics.COVERAGE: Coverage,
+    topics.CONTROL: Order,
+    topics.KEYS: KeyRecord,
+    **dict.fromkeys(topics.VIOLATIONS.values(), Violation),
+}
+"""What a record of each topic but traffic holds."""
 TABLES: Final = ("exchange_facts", "attribution", "kills", "audit", "violations", "coverage")
 _COST_ABOVE: Final = Decimal(10) ** 20
 _TIME_ABOVE_US: Final = 7_258_118_400_000_000
