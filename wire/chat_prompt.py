@@ -4,12 +4,12 @@ Sources: OpenAI cookbook, "How to count tokens with tiktoken" (3 a message, 3 fo
 framing of tools was measured (docs/tokens.md).
 """
 
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from .images import image_tokens
+from .lenient import compact
 from .toolbox import tools_text
 
 Count = Callable[[str], int]
@@ -138,7 +138,7 @@ def _schema_tokens(count: Count, wanted: object) -> int:
     if not isinstance(wanted, dict):
         return 0
     texts = [wanted.get("name"), wanted.get("description")]
-    texts.append(json.dumps(wanted.get("schema"), ensure_ascii=False, separators=(",", ":")))
+    texts.append(compact(wanted.get("schema")))
     return sum(count(text) for text in texts if isinstance(text, str))
 
 

@@ -4,19 +4,16 @@ Members follow the API references of OpenAI (chat completions, completions, embe
 what other providers of the chat protocol add: `reasoning`, `reasoning_content`, `x_groq.usage`, content in parts.
 """
 
-import json
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
-import orjson
-
 from penstock.schemas.events import Api
 
+from .lenient import dumped, kept, label, members
 from .sse import event_data
 
 USAGE_MAX: Final = 16
 """Usage objects kept: providers that repeat a cumulative one in every chunk have the last kept."""
-NAME_MAX_CHARS: Final = 256
 
 Members = dict[str, Any]
 
@@ -56,9 +53,8 @@ class ChunkReader:
 
     def feed_body(self, whole: bytes) -> None:
         """A whole JSON answer."""
-        content = _json(whole)
-        if self._members is not None and isinstance(content, dict):
-            self._members(content)
+        if self._members is not None:
+            self._members(members(whole))
 
     def new_text(self) -> list[tuple[str, str]]:
         """(channel, text) pairs since the last call, in order of arrival.
@@ -74,16 +70,19 @@ class ChunkReader:
             self._texts.append((channel, text))
 
     def _use(self, usage: object) -> None:
-        if usage and isinstance(usage, dict) and (not self.usage or self.usage[-1] != usage):
+        if not isinstance(usage, dict):
+            return
+        usage = kept(usage)
+        if usage and (not self.usage or self.usage[-1] != usage):
             if len(self.usage) >= USAGE_MAX:
                 self.usage.pop()
             self.usage.append(usage)
 
     def _about(self, content: Members) -> None:
         if not self.response_id:
-            self.response_id = _name(content.get("id"))
+            self.response_id = label(content.get("id"))
         if not self.model:
-            self.model = _name(content.get("model"))
+            self.model = label(content.get("model"))
 
     def _openai(self, content: Members) -> None:
         self._about(content)
@@ -96,11 +95,13 @@ class ChunkReader:
         self._use(content.get("usage"))
 
     def _choice(self, index: int, choice: Members) -> None:
-        self._text(f"{index}/content", choice.get("text"))
-        for delta in (choice.get("delta"), choice.get("message")):
-            if isinstance(delta, dict):
-                self._delta(index, delta)
-        self.finish_reason = _name(choice.get("finish_reason")) or self.finish_reason
+        """Providers may say one thing twice: the text so far beside the delta, or the delta's text beside it."""
+        said = next((part for part in (choice.get("delta"), choice.get("message")) if isinstance(part, dict)), None)
+        if said is None:
+            self._text(f"{index}/content", choice.get("text"))
+        else:
+            self._delta(index, said)
+        self.finish_reason = label(choice.get("finish_reason")) or self.finish_reason
 
     def _delta(self, choice: int, delta: Members) -> None:
         content = delta.get("content")
@@ -127,7 +128,7 @@ class ChunkReader:
         content = _dict(function)
         self._text(f"{channel}/name", content.get("name"))
         arguments = content.get("arguments")
-        self._text(f"{channel}/arguments", _dumped(arguments) if isinstance(arguments, dict | list) else arguments)
+        self._text(f"{channel}/arguments", dumped(arguments) if isinstance(arguments, dict | list) else arguments)
 
     def _anthropic(self, content: Members) -> None:
         kind = content.get("type")
@@ -137,7 +138,7 @@ class ChunkReader:
         elif kind == "content_block_start":
             self._block(_index(content), _dict(content.get("content_block")))
         elif kind == "message_delta":
-            self.finish_reason = _name(_dict(content.get("delta")).get("stop_reason")) or self.finish_reason
+            self.finish_reason = label(_dict(content.get("delta")).get("stop_reason")) or self.finish_reason
             self._use(content.get("usage"))
         elif kind in ("message", "message_start"):
             self._message(_dict(content.get("message")) if kind == "message_start" else content)
@@ -146,7 +147,7 @@ class ChunkReader:
         self._about(message)
         for index, block in enumerate(_dicts(message.get("content"))):
             self._block(index, block)
-        self.finish_reason = _name(message.get("stop_reason")) or self.finish_reason
+        self.finish_reason = label(message.get("stop_reason")) or self.finish_reason
         self._use(message.get("usage"))
 
     def _block(self, index: int, block: Members) -> None:
@@ -155,30 +156,12 @@ class ChunkReader:
         if block.get("type") in ("tool_use", "server_tool_use", "mcp_tool_use"):
             self._text(f"0/tool/{index}/name", block.get("name"))
             if block.get("input"):
-                self._text(f"0/tool/{index}/arguments", _dumped(block["input"]))
+                self._text(f"0/tool/{index}/arguments", dumped(block["input"]))
 
     def _block_delta(self, index: int, delta: Members) -> None:
         self._text("0/content", delta.get("text"))
         self._text("0/reasoning", delta.get("thinking"))
         self._text(f"0/tool/{index}/arguments", delta.get("partial_json"))
-
-
-def _json(data: bytes) -> object:
-    """The content of `data`, or None. What orjson refuses (NaN, a lone surrogate) Python's own parser may take."""
-    try:
-        return orjson.loads(data)
-    except orjson.JSONDecodeError:
-        pass
-    if b"NaN" not in data and b"Infinity" not in data and b"\\u" not in data:
-        return None
-    try:
-        return json.loads(data)
-    except (ValueError, RecursionError):
-        return None
-
-
-def _dumped(content: object) -> str:
-    return json.dumps(content, ensure_ascii=False)
 
 
 def _dict(content: object) -> Members:
@@ -188,10 +171,6 @@ def _dict(content: object) -> Members:
 def _dicts(content: object) -> Iterator[Members]:
     if isinstance(content, list):
         yield from (item for item in content if isinstance(item, dict))
-
-
-def _name(content: object) -> str:
-    return content[:NAME_MAX_CHARS] if isinstance(content, str) else ""
 
 
 def _index(content: Members) -> int:

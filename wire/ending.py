@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from penstock.schemas.events import Api, Dialect
 
+from .lenient import members
 from .sse import event_data
 
 Header = tuple[str, str]
@@ -126,11 +127,7 @@ def _anthropic(kind: str, message: str, code: str) -> dict[str, Any]:
 
 
 def _kind(data: bytes) -> object:
-    try:
-        content = json.loads(data)
-    except ValueError:
-        return None
-    return content.get("type") if isinstance(content, dict) else None
+    return members(data).get("type")
 
 
 def _json(content: dict[str, Any]) -> bytes:

@@ -10,11 +10,11 @@ SETTLE_CHARS: Final = 128
 """A longer tail without a space is looked at for other borders."""
 RUN_CHARS: Final = 256
 """A longer tail without any border is counted byte by byte."""
-TAIL_CHARS: Final = 32_768
+TAIL_CHARS: Final = 4_096
 """A longer tail without any border is settled all the same: the one place where a count can be off, by a token or two
-per such stretch. It takes 32,768 characters in a row without one space or other border that also change their kind."""
-
-
+per such stretch. It takes 4,096 characters in a row without one space or other border that also change their kind."""
+RUN_MAX_BYTES: Final = 1_048_576
+"""A longer run is settled likewise."""
 BLOCK_CHARS: Final = 8_192
 """How much of a whole text is encoded at a time."""
 
@@ -42,6 +42,9 @@ class JoinedCount:
             return
         if self._run is not None:
             if self._run.add(text):
+                if self._run.size_bytes > RUN_MAX_BYTES:
+                    self._done += self._run.tokens
+                    self._run = None
                 return
             tokens, text = self._run.leave(text)
             self._done += tokens

@@ -13,9 +13,11 @@ import regex
 from .pretokens import pattern, stable
 from .vocabulary import token_ranks, vocabulary
 
+_KEPT_TIMES: Final = 8
+
 
 class PieceCount:
-    """The token count of one pre-token, for each of its prefixes."""
+    """The token count of one pre-token, and of its last prefixes: as many as the next byte can reach back to."""
 
     __slots__ = ("_longest", "_name", "_ranks", "counts", "data", "last")
 
@@ -37,15 +39,22 @@ class PieceCount:
         end = len(self.data)
         for size in range(min(end, self._longest), 0, -1):
             token = bytes(self.data[end - size :])
-            if token in self._ranks and _neighbours(self._name, self.last[end - size], token):
+            if token in self._ranks and _neighbours(self._name, self.last[-size], token):
                 self.last.append(token)
-                self.counts.append(self.counts[end - size] + 1)
+                self.counts.append(self.counts[-size] + 1)
+                if len(self.last) > _KEPT_TIMES * self._longest:
+                    del self.last[: -self._longest]
+                    del self.counts[: -self._longest]
                 return
         raise AssertionError("a prefix without encoding: every single byte is a token")
 
 
 class Run(Protocol):
     """A long text that is one pre-token, or white space, and may go on as such."""
+
+    @property
+    def size_bytes(self) -> int:
+        """How long it is."""
 
     @property
     def tokens(self) -> int:
@@ -67,6 +76,10 @@ class PieceRun:
         self._count = PieceCount(name)
         self._count.add(text.encode())
         self._more = more
+
+    @property
+    def size_bytes(self) -> int:
+        return len(self._count.data)
 
     @property
     def tokens(self) -> int:
@@ -97,6 +110,10 @@ class SpaceRun:
         self._after = PieceCount(name)
         self._line_tokens = 0
         self.add(text)
+
+    @property
+    def size_bytes(self) -> int:
+        return len(self._whole.data)
 
     @property
     def tokens(self) -> int:

@@ -1,10 +1,7 @@
 """Counting the input tokens of a request: `counted` where the rule is known to be exact, else `estimated`."""
 
-import json
 from collections.abc import Iterable
 from typing import Any, Final
-
-import orjson
 
 from penstock.schemas.attribution import TokenCount
 from penstock.schemas.events import Api
@@ -12,6 +9,7 @@ from penstock.schemas.events import Api
 from .chat_prompt import chat_prompt, functions_of
 from .families import Method, encoding_for
 from .joined import text_tokens
+from .lenient import dumped, parsed
 
 BYTES_PER_TOKEN: Final = 4
 """For a body that is no JSON of a known api: a guess, and called one."""
@@ -30,10 +28,7 @@ def count_prompt(api: Api, model: str, body: bytes) -> TokenCount:
     `counted`: text alone, for a model whose vocabulary is published. `estimated`: tools, pictures, files, structured
     output, and every model of another provider.
     """
-    try:
-        request = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        request = None
+    request = parsed(body)
     if not isinstance(request, dict) or api == "opaque":
         return TokenCount(tokens=len(body) // BYTES_PER_TOKEN, source="estimated", method="bytes/4")
     method = encoding_for(model, api)
@@ -60,7 +55,7 @@ def _chat(method: Method, model: str, request: dict[str, Any]) -> TokenCount:
         return _count(method, prompt.tokens, prompt.plain)
     messages = request.get("messages")
     number = len(messages) if isinstance(messages, list) else 0
-    tools = "".join(json.dumps(function, ensure_ascii=False) for function in functions_of(request))
+    tools = "".join(dumped(function) for function in functions_of(request))
     raw = sum(_raw(method, text) for text in _strings(messages, _DEEPEST)) + _raw(method, tools)
     return _count(method, round(raw * method.factor) + number * OTHER_MESSAGE_TOKENS, False)
 
@@ -75,7 +70,7 @@ def _anthropic(method: Method, request: dict[str, Any]) -> int:
         tokens += CLAUDE_THINKING_TOKENS
     if isinstance(tools, list) and tools:
         tokens += CLAUDE_TOOLS_TOKENS
-        texts.append(json.dumps(tools, ensure_ascii=False))
+        texts.append(dumped(tools))
     return tokens + round(sum(_raw(method, text) for text in texts) * method.factor)
 
 
@@ -105,7 +100,7 @@ def _strings(content: object, deepest: int) -> Iterable[str]:
     elif isinstance(content, dict) and deepest:
         for name in _TEXT_MEMBERS:
             if name == "input" and isinstance(content.get(name), dict):
-                yield json.dumps(content[name], ensure_ascii=False)
+                yield dumped(content[name])
             else:
                 yield from _strings(content.get(name), deepest - 1)
         for name in ("tool_calls", "function"):

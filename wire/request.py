@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import unquote
 
-import orjson
-
 from penstock.schemas.events import Api, Dialect
 
-MODEL_MAX_CHARS: Final = 256
+from .lenient import label, members
+
 N_MAX: Final = 1024
 
 
@@ -30,13 +29,13 @@ class RequestInfo:
 def api_of(dialect: Dialect, method: str, path: str) -> Api:
     """Which api a request line belongs to; `opaque` where none is known.
 
-    The path decides, whatever prefix it has (`/openai/v1/…`, `/api/v1/…`, none); the dialect tells apart what a path
-    leaves open. A `dialect: opaque` upstream is never read into.
+    The path decides, as the most lenient server routes it (percent-decoded, dot segments resolved, without parameters
+    and case) and whatever prefix it has (`/openai/v1/…`, `/api/v1/…`, none); the dialect tells apart what it leaves
+    open. A `dialect: opaque` upstream is never read into.
     """
     if method.upper() != "POST" or dialect == "opaque":
         return "opaque"
-    parts = [part for part in path.partition("?")[0].split("/") if part]
-    match parts:
+    match [part.lower() for part in _segments(path)]:
         case [*_, "chat", "completions"]:
             return "openai.chat"
         case [*_, "completions"]:
@@ -58,31 +57,34 @@ def read_request(dialect: Dialect, method: str, path: str, body: bytes | None) -
     `body` None (larger than `tap.parse_max_bytes`, or compressed) gives what the path alone says.
     """
     api = api_of(dialect, method, path)
-    content = _members(body) if api != "opaque" and body else {}
-    model = content.get("model")
+    content = members(body) if api != "opaque" and body else {}
     options = content.get("stream_options")
     return RequestInfo(
         api=api,
-        model=(model if isinstance(model, str) and model else _deployment(path))[:MODEL_MAX_CHARS],
+        model=label(content.get("model")) or label(_deployment(path)),
         stream=content.get("stream") is True,
         include_usage=isinstance(options, dict) and options.get("include_usage") is True,
         n=_replies(api, content),
     )
 
 
-def _members(body: bytes) -> dict[str, Any]:
-    try:
-        content = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return {}
-    return content if isinstance(content, dict) else {}
+def _segments(path: str) -> list[str]:
+    """RFC 3986: percent-decoded (2.1), without parameters (3.3), dot segments (5.2.4) and empty ones."""
+    found: list[str] = []
+    for part in unquote(path.partition("?")[0]).split("/"):
+        segment = part.partition(";")[0]
+        if segment == "..":
+            del found[-1:]
+        elif segment not in ("", "."):
+            found.append(segment)
+    return found
 
 
 def _deployment(path: str) -> str:
     """The model that an Azure path names: `/openai/deployments/<name>/chat/completions`."""
-    match [part for part in path.partition("?")[0].split("/") if part]:
-        case [*_, "deployments", name, "chat", "completions"] | [*_, "deployments", name, _]:
-            return unquote(name)
+    match _segments(path):
+        case [*_, "deployments", found, "chat", "completions"] | [*_, "deployments", found, _]:
+            return found
     return ""
 
 

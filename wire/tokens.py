@@ -8,6 +8,10 @@ from .joined import JoinedCount, text_tokens
 
 __all__ = ["Method", "RunningCount", "count_text", "encoding_for"]
 
+CHANNELS_MAX = 1024
+OVERFLOW = "0/overflow"
+"""The channel of all text beyond so many: no upstream decides how much is remembered of its reply."""
+
 
 def count_text(method: Method, text: str) -> int:
     """Tokens of one text that is a whole reply; 0 for none."""
@@ -44,7 +48,9 @@ class RunningCount:
             return
         count = self._counts.get(channel)
         if count is None:
-            count = self._open(channel)
+            if len(self._counts) >= CHANNELS_MAX:
+                channel = OVERFLOW
+            count = self._counts.get(channel) or self._open(channel)
         count.add(text)
         self._changed.add(channel)
 

@@ -1,8 +1,9 @@
 """The text that OpenAI's models see of tools: a TypeScript namespace, known from the tokens it costs."""
 
-import json
 from collections.abc import Iterator
 from typing import Any
+
+from .lenient import dumped
 
 _DEEPEST = 32
 
@@ -50,7 +51,7 @@ def _type(schema: dict[str, Any], depth: int) -> str:
     if depth > _DEEPEST:
         return "any"
     if isinstance(options, list):
-        return " | ".join(json.dumps(option, ensure_ascii=False) for option in options)
+        return " | ".join(dumped(option) for option in options)
     if isinstance(schema.get("anyOf"), list):
         return " | ".join(_type(one, depth + 1) for one in schema["anyOf"] if isinstance(one, dict))
     if kind == "array":

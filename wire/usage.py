@@ -37,8 +37,10 @@ def merge_usage(api: Api, objects: list[dict[str, Any]]) -> Usage | None:
     usage = _anthropic(objects) if api == "anthropic.messages" else _openai(objects)
     if usage.input_tokens is None and usage.output_tokens is None:
         return None
-    if api == "embeddings" and usage.output_tokens is None:
-        return replace(usage, output_tokens=0)
+    if api == "embeddings":
+        return usage if usage.output_tokens is not None else replace(usage, output_tokens=0)
+    if not usage.input_tokens and not usage.output_tokens:
+        return None  # nothing but zeros is what gateways put where they know nothing: every prompt has tokens
     return usage
 
 
@@ -85,8 +87,8 @@ def _last(objects: Iterable[dict[str, Any]], name: str) -> int | None:
     found: int | None = None
     for content in objects:
         value = content.get(name)
-        if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _LIMIT:
-            found = value or found or 0
+        if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < _LIMIT and value % 1 == 0:
+            found = int(value) or found or 0
     return found
 
 

@@ -166,3 +166,16 @@ def test_recorded_replies_say_something(cassettes: list[Cassette]) -> None:
         if one.record["usage"] and one.record["usage"]["output_tokens"] and not one.read().new_text()
     ]
     assert silent == []
+
+
+def test_a_text_that_a_provider_says_twice_is_counted_once() -> None:
+    reader = ChunkReader("openai.chat")
+    reader.feed_event(event({"choices": [{"delta": {"content": "b"}, "message": {"content": "ab"}}]}))
+    reader.feed_event(event({"choices": [{"delta": {"content": "c"}, "text": "c"}]}))
+    assert reader.new_text() == [("0/content", "b"), ("0/content", "c")]
+
+
+def test_odd_numbers_and_surrogates_hide_no_text() -> None:
+    reader = ChunkReader("openai.chat")
+    reader.feed_event(b'data: {"model":"m\\ud800","choices":[{"delta":{"content":"a\\ud800"}}],"x":1e400,"y":NaN}\n\n')
+    assert (reader.model, reader.new_text()) == ("m?", [("0/content", "a\ud800")])

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from penstock.wire.joined import BLOCK_CHARS, JoinedCount, text_tokens
+from penstock.wire.piece import PieceRun, SpaceRun
 from penstock.wire.vocabulary import vocabulary
 
 NAMES = ("o200k_base", "cl100k_base")
@@ -71,3 +72,14 @@ def test_time_does_not_explode_without_spaces() -> None:
     started = time.process_time()
     assert abs(text_tokens("o200k_base", "a" * 2_000_000) - 250_000) < 1000
     assert time.process_time() - started < 3
+
+
+@pytest.mark.parametrize("piece", ["====", "漢字", "\n\n", "  "])
+def test_a_text_without_end_takes_bounded_memory(piece: str) -> None:
+    count = JoinedCount("o200k_base")
+    for _ in range(2000):
+        count.add(piece * 4)
+    assert isinstance(count._run, PieceRun | SpaceRun)
+    kept = count._run._count if isinstance(count._run, PieceRun) else count._run._whole
+    assert len(kept.last) == len(kept.counts) < 2000
+    assert count.tokens == len(vocabulary("o200k_base").encode_ordinary(piece * 8000))

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from penstock.schemas.events import Api
 from penstock.wire.prompt import count_prompt
 from penstock.wire.tokens import encoding_for
 from penstock.wire.usage import merge_usage
@@ -122,3 +123,14 @@ def test_never_raises(messages: object, tools: object, body: bytes, model: str) 
     for api in APIS:
         for raw in (body, json.dumps(request).encode(), json.dumps(wrapped).encode()):
             assert count_prompt(api, model, raw).tokens >= 0
+
+
+@pytest.mark.parametrize("api", ["openai.chat", "anthropic.messages"])
+@pytest.mark.parametrize("model", ["gpt-4o", "claude-3-5-haiku", "mistral-large"])
+def test_a_prompt_of_any_depth_is_counted(api: Api, model: str) -> None:
+    deep = "[" * 1000 + "]" * 1000
+    tool = f'{{"function":{{"name":"f","parameters":{deep}}}}}'
+    form = f'{{"type":"json_schema","json_schema":{{"schema":{deep}}}}}'
+    content = f'{{"role":"user","content":[{{"input":{{"a":{deep}}}}}]}}'
+    body = f'{{"messages":[{content}],"tools":[{tool}],"response_format":{form}}}'.encode()
+    assert count_prompt(api, model, body).source == "estimated"

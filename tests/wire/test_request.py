@@ -69,3 +69,25 @@ def test_recorded_requests(cassettes: list[Cassette]) -> None:
         info = read_request(dialect, "POST", one.record["path"], json.dumps(one.request).encode())
         assert info.api == one.api, one.id
         assert info.stream == one.is_stream, one.id
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v1/%63hat/completions",
+        "/v1/chat%2Fcompletions",
+        "//v1//chat//completions//",
+        "/v1/./chat/../chat/completions",
+        "/v1/models/../chat/completions",
+        "/V1/Chat/Completions",
+        "/v1/chat/completions;a=b",
+    ],
+)
+def test_no_spelling_of_a_path_evades_metering(path: str) -> None:
+    assert api_of("openai", "POST", path) == "openai.chat"
+
+
+def test_a_long_or_odd_model_name_is_cut() -> None:
+    body = json.dumps({"model": "m" * 1_000_000}).encode()
+    assert read_request("openai", "POST", "/v1/chat/completions", body).model == "m" * 256
+    assert read_request("openai", "POST", "/v1/chat/completions", b'{"model":"a\\ud800"}').model == "a?"

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from penstock.schemas.events import Api
-from penstock.wire.tokens import Method, RunningCount, count_text, encoding_for
+from penstock.wire.tokens import CHANNELS_MAX, Method, RunningCount, count_text, encoding_for
 from penstock.wire.usage import merge_usage
 
 from .conftest import Cassette
@@ -144,3 +144,11 @@ def test_median_error_of_families_on_text(cassettes: list[Cassette], name: str, 
             errors.append(abs(tokens - usage.output_tokens) / usage.output_tokens)
     assert len(errors) >= least
     assert median(errors) <= worst
+
+
+def test_a_reply_has_no_more_channels_than_are_remembered() -> None:
+    count = RunningCount(encoding_for("gpt-4o", "openai.chat"))
+    for number in range(3 * CHANNELS_MAX):
+        count.add(f"{number}/content", "word ")
+    assert count.tokens == pytest.approx(2 * 3 * CHANNELS_MAX, abs=2 * CHANNELS_MAX)
+    assert len(count._counts) == CHANNELS_MAX + 1

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from penstock.schemas.events import Api
 from penstock.wire.usage import Usage, merge_usage
 
 from .conftest import APIS, Cassette
@@ -101,3 +102,14 @@ def _leaves(content: dict[str, Any]) -> Iterator[tuple[str, Any]]:
             yield from _leaves(value)
         else:
             yield name, value
+
+
+def test_whole_numbers_written_as_floats_are_figures() -> None:
+    found = merge_usage("openai.chat", [{"prompt_tokens": 12.0, "completion_tokens": 3.5}])
+    assert found == Usage(input_tokens=12)
+
+
+@pytest.mark.parametrize("api", ["openai.chat", "anthropic.messages"])
+def test_nothing_but_zeros_is_no_report(api: Api) -> None:
+    zeros = {"prompt_tokens": 0, "completion_tokens": 0, "input_tokens": 0, "output_tokens": 0, "total_tokens": 0}
+    assert merge_usage(api, [zeros]) is None
