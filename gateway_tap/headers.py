@@ -46,17 +46,16 @@ def find_all(headers: Headers, name: bytes) -> list[bytes]:
     return [value for key, value in headers if key.lower() == name]
 
 
-def end_to_end(headers: Headers, also: frozenset[bytes] = frozenset()) -> Headers:
-    """`headers` without hop-by-hop fields, what `Connection` names, and the names in `also`."""
-    dropped = HOP | also
+def end_to_end(headers: Headers, dropped: frozenset[bytes] = HOP) -> Headers:
+    """`headers` without the names in `dropped` (hop-by-hop fields, at least) and what `Connection` names."""
     for key, value in headers:
         if len(key) == 10 and key.lower() == b"connection":
             dropped |= {name.strip().lower() for name in value.split(b",")}
     return [(key, value) for key, value in headers if key.lower() not in dropped]
 
 
-_TO_UPSTREAM: Final = frozenset({b"host", b"expect"})
-_TO_CLIENT: Final = frozenset({EXCHANGE_ID})
+_TO_UPSTREAM: Final = HOP | {b"host", b"expect"}
+_TO_CLIENT: Final = HOP | {EXCHANGE_ID}
 
 
 def request_head(

@@ -15,6 +15,7 @@ import msgspec
 import orjson
 
 from .errors import EventError, FrameError
+from .ids import event_id, parse_rfc3339
 
 Kind = Literal["prompt", "chunk", "completion", "tap"]
 
@@ -74,10 +75,19 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
         return base64.b64decode(self.data_base64 or "")
 
     @property
+    def time_us(self) -> int:
+        """When the tap had the bytes, in microseconds. EventError where the time cannot be read."""
+        try:
+            return parse_rfc3339(self.time)
+        except ValueError as error:
+            raise EventError(str(error)) from error
+
+    @property
     def salt_bytes(self) -> bytes:
         return base64.b64decode(self.salt)
 
 
+_UINT32: Final = range(2**32)
 _decode_event = msgspec.json.Decoder(Event).decode
 _decode_batch = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
@@ -96,6 +106,10 @@ def read_event(raw: bytes | msgspec.Raw) -> Event:
         event = _decode_event(raw)
         if event.type not in KINDS:
             raise EventError(f"unknown event type {event.type[:64]!r}")
+        if event.seq not in _UINT32 or event.part not in _UINT32:
+            raise EventError("seq or part is negative or too large")
+        if event.type != TAP and event.id != event_id(event.exchangeid, event.seq):
+            raise EventError("the id is not <exchange id>/<seq>")
         if event.data is None and event.data_base64 is None:
             raise EventError("the event has neither data nor data_base64")
         base64.b64decode(event.data_base64 or "", validate=True)
@@ -131,13 +145,16 @@ def data_member(body: bytes) -> bytes:
     return b'"data":' + text
 
 
+_TYPES: Final = {name: name.encode() for name in KINDS}
+
+
 class EventWriter:
     """Encodes the events of one exchange; what stays the same is formatted once.
 
     `source` is `/tap/<tap id>`, `subject` the charged scope (`key:<key id>`).
     """
 
-    __slots__ = ("_heads", "_tail")
+    __slots__ = ("_id", "_tail")
 
     def __init__(self, exchange_id: str, source: str, subject: str) -> None:
         self._tail = b',"specversion":"1.0","source":%b,"subject":%b,"exchangeid":"%b"' % (
@@ -145,7 +162,7 @@ class EventWriter:
             orjson.dumps(subject),
             exchange_id.encode(),
         )
-        self._heads = {name: b'{"type":"%b","id":"%b/' % (name.encode(), exchange_id.encode()) for name in KINDS}
+        self._id = exchange_id.encode()
 
     def write(
         self,
@@ -159,8 +176,9 @@ class EventWriter:
         extra: bytes = b"",
     ) -> bytes:
         """One encoded event. `time` is RFC 3339 text, `salt` base64 text, `extra` further members (`,"part":1`)."""
-        return b'%b%d","seq":%d,"time":"%b","origin":"%b","salt":"%b"%b%b,%b}' % (
-            self._heads[kind],
+        return b'{"type":"%b","id":"%b/%d","seq":%d,"time":"%b","origin":"%b","salt":"%b"%b%b,%b}' % (
+            _TYPES[kind],
+            self._id,
             seq,
             seq,
             time,
