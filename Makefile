@@ -24,7 +24,7 @@ demo: setup ## Run the whole system on your machine for a minute, and check all 
 
 test: setup ## Run every check and test (embedded Kafka and ClickHouse are started for you)
 	@$(MAKE) --no-print-directory check
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --numprocesses 3 --dist loadfile
 
 check: setup ## Lint, formatting and types
 	@$(BIN)/ruff check .
