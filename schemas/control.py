@@ -11,7 +11,7 @@ from typing import Literal
 from pydantic import Field
 
 from .errors import EventError
-from .events import Contract
+from .events import Contract, Count, Micros
 
 Action = Literal["kill", "block", "revoke", "lease"]
 TYPE = "penstock.order.v1"
@@ -28,13 +28,13 @@ class Order(Contract):
     rule: str = Field(description="limit id or rule that led to it")
     target_tap: str = Field(default="", description="empty: every tap")
     reason: str = Field(description="a sentence for the person whose request ends")
-    epoch: int
-    issued_at_us: int
-    expires_at_us: int
-    retry_after_s: int | None = Field(default=None, description="when a new request may succeed; None: unknown")
+    epoch: Count
+    issued_at_us: Micros
+    expires_at_us: Micros
+    retry_after_s: Count | None = Field(default=None, description="when a new request may succeed; None: unknown")
     limit_scope: str = Field(default="", description="the scope of the limit that was passed, `team:research`")
-    crossed_at_us: int | None = None
-    allowed_output_tokens: int | None = None
+    crossed_at_us: Micros | None = None
+    allowed_output_tokens: Count | None = None
     mac: str = ""
 
     @property

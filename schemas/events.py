@@ -7,6 +7,9 @@ from pydantic import BaseModel, ConfigDict, Field
 Outcome = Literal["completed", "killed", "blocked", "client_disconnected", "upstream_error", "tap_error"]
 Dialect = Literal["openai", "anthropic", "gemini", "bedrock", "ollama", "cohere", "opaque"]
 Api = Literal["openai.chat", "openai.completions", "embeddings", "anthropic.messages", "opaque"]
+Micros = Annotated[int, Field(ge=0, lt=2**53)]
+Count = Annotated[int, Field(ge=0, lt=2**63)]
+Status = Annotated[int, Field(ge=0, lt=2**16)]
 
 
 class Contract(BaseModel):
@@ -58,11 +61,13 @@ class AppliedOrder(Contract):
     limit_id: str = ""
     reason: str
     epoch: int
-    decided_at_us: int
-    received_at_us: int
-    applied_at_us: int = Field(description="when the last byte of the ending was written")
-    crossed_at_us: int | None = Field(default=None, description="the tap's receipt of the chunk that crossed the limit")
-    allowed_output_tokens: int | None = Field(
+    decided_at_us: Micros
+    received_at_us: Micros
+    applied_at_us: Micros = Field(description="when the last byte of the ending was written")
+    crossed_at_us: Micros | None = Field(
+        default=None, description="the tap's receipt of the chunk that crossed the limit"
+    )
+    allowed_output_tokens: Count | None = Field(
         default=None, description="output tokens of this exchange that the limit still covered"
     )
     observed: bool = Field(default=False, description="mode observe: recorded as what would have been done")
@@ -73,8 +78,8 @@ class Completion(Contract):
 
     v: Literal[1] = 1
     outcome: Outcome
-    status: int = Field(description="status line that the client got; 0 where it got none")
-    upstream_status: int = 0
+    status: Status = Field(description="status line that the client got; 0 where it got none")
+    upstream_status: Status = 0
     reason: str = Field(default="", description="what ended it, in a few words: `connect timeout`, `client closed`")
     finish_reason: str = ""
     model: str = Field(default="", description="the model that the provider says answered")
@@ -85,17 +90,17 @@ class Completion(Contract):
     usage: list[dict[str, Any]] = Field(
         default_factory=list, description="the provider's usage objects, in order of arrival"
     )
-    chunk_count: int = 0
-    request_bytes: int = 0
+    chunk_count: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    request_bytes: Count = 0
     request_sha256: str = ""
-    response_bytes: int = 0
+    response_bytes: Count = 0
     response_sha256: str = Field(default="", description="the upstream's body, what the tap withheld included")
-    client_bytes: int = 0
+    client_bytes: Count = 0
     client_sha256: str = Field(default="", description="the body that was written to the client")
-    started_at_us: int
-    ended_at_us: int
-    ttft_us: int | None = None
-    duration_us: int = 0
+    started_at_us: Micros
+    ended_at_us: Micros
+    ttft_us: Count | None = None
+    duration_us: Count = 0
     killed_by: AppliedOrder | None = None
     observed: list[AppliedOrder] = Field(default_factory=list, description="orders that mode observe did not apply")
 

@@ -13,6 +13,7 @@ from .audit import AuditEvent
 from .control import Order
 from .errors import EventError
 from .events import Contract
+from .ids import TIMES_US
 from .keys import KeyRecord
 from .violations import Coverage, Violation
 
@@ -30,7 +31,6 @@ MODELS: Final[dict[str, type[Contract]]] = {
 """What a record of each topic but traffic holds."""
 TABLES: Final = ("exchange_facts", "attribution", "kills", "audit", "violations", "coverage")
 _COST_ABOVE: Final = Decimal(10) ** 20
-_TIME_ABOVE_US: Final = 7_258_118_400_000_000
 
 
 def facts_of(model: Contract, event_id: str) -> Facts:
@@ -193,7 +193,7 @@ def _count(name: str, value: int, bits: int = 63) -> int:
 
 
 def _time(name: str, value_us: int) -> int:
-    return _fits(name, value_us, 0, _TIME_ABOVE_US)
+    return _fits(name, value_us, 0, TIMES_US.stop)
 
 
 def _cost(value: Decimal | None) -> Decimal | None:

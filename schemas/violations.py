@@ -1,17 +1,15 @@
 """Violations on `penstock.violations.<kind>.v1`, and what each detector has seen on `penstock.coverage.v1`."""
 
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field
 
-from .events import Contract
+from .events import Contract, Count, Micros
 
 TYPE: str = "penstock.violation.v1"
 TYPE_COVERAGE: str = "penstock.coverage.v1"
 ViolationKind = Literal["injection", "pii", "budget", "scope", "abuse", "policy"]
 Severity = Literal["low", "medium", "high", "critical"]
-Micros = Annotated[int, Field(ge=0, lt=2**53)]
-Count = Annotated[int, Field(ge=0, lt=2**63)]
 
 
 class Span(Contract):

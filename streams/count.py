@@ -13,7 +13,6 @@ from penstock.schemas.attribution import TokenCount
 from penstock.schemas.errors import EventError
 from penstock.schemas.events import Completion, Identity, PromptHead
 from penstock.schemas.frames import PART_MAX_BYTES, Event
-from penstock.schemas.ids import parse_rfc3339
 from penstock.schemas.records import read_value
 from penstock.wire.prompt import count_prompt
 from penstock.wire.request import RequestInfo, read_request
@@ -54,6 +53,7 @@ class Exchange:
         self.last_time_us = birth.started_at_us
         self.abandoned = False
         self._body: list[bytes] = []
+        self._tried_bytes = 0
         self._max_bytes = body_max_bytes
 
     @property
@@ -76,11 +76,11 @@ class Exchange:
 
     def feed(self, event: Event) -> bool:
         """Takes in the next event; False where it was taken in before. EventError where its JSON cannot be read: the
-        exchange then goes on without it."""
+        exchange then goes on without it, and a completion that cannot be read ends it as `tap_error`."""
         if event.seq <= self.last_seq:
             return False
         self.holes = self.holes or event.seq != self.last_seq + 1
-        self.last_time_us = _time_us(event)
+        self.last_time_us = event.time_us
         self.last_seq = event.seq
         self.subject = event.subject
         if event.kind == "prompt":
@@ -88,7 +88,7 @@ class Exchange:
         elif event.kind == "chunk":
             self._chunk(event)
         elif event.kind == "completion":
-            self._complete(read_value(Completion, event.body))
+            self._end(event)
         return True
 
     def _prompt(self, event: Event) -> None:
@@ -106,9 +106,16 @@ class Exchange:
             self._count_prompt()
 
     def _is_whole(self) -> bool:
-        """Whether the parts so far are a whole JSON text: a body that passes through the tap comes in pieces."""
+        """Whether the parts so far are a whole JSON text: a body that passes through the tap comes in pieces.
+
+        Tried only where there is twice as much as at the last try, so that pieces that all look like an end cost no
+        more than one reading of the whole; the prompt is counted when the answer begins at the latest.
+        """
         if not self._body or not self._body[-1].rstrip().endswith((b"}", b"]")):
             return False
+        if self.request_bytes < 2 * self._tried_bytes:
+            return False
+        self._tried_bytes = self.request_bytes
         try:
             orjson.loads(b"".join(self._body))
         except orjson.JSONDecodeError:
@@ -138,21 +145,29 @@ class Exchange:
             self.reply = Reply(self.request.api, self.model, self._max_bytes, guess=self.prefix_unseen)
         self.reply.feed(event)
 
+    def _end(self, event: Event) -> None:
+        try:
+            completion = read_value(Completion, event.body)
+        except EventError:
+            self.abandon("what the tap said of its end cannot be read")
+            raise
+        self._complete(completion)
+
     def _complete(self, completion: Completion) -> None:
+        self.completion = completion
         if self.input is None:
             self._count_prompt()
         if self.reply is not None:
             self.reply.close(completion.content_encoding)
-        self.completion = completion
 
-    def abandon(self) -> None:
-        """Nothing more will come: the tap that ran this exchange is gone. Ends it as `tap_error`, as far as it got."""
+    def abandon(self, reason: str) -> None:
+        """Nothing more will come, for this `reason`: ends the exchange as `tap_error`, as far as it got."""
         self.abandoned = True
         self._complete(
             Completion(
                 outcome="tap_error",
                 status=0,
-                reason="the tap ended before the exchange did",
+                reason=reason,
                 chunk_count=self.chunk_count,
                 request_bytes=self.request_bytes,
                 response_bytes=self.reply.upstream_bytes if self.reply else 0,
@@ -161,10 +176,3 @@ class Exchange:
                 duration_us=max(self.last_time_us - self.birth.started_at_us, 0),
             )
         )
-
-
-def _time_us(event: Event) -> int:
-    try:
-        return parse_rfc3339(event.time)
-    except ValueError as error:
-        raise EventError(f"event {event.seq} has no RFC 3339 time") from error

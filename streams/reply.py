@@ -11,11 +11,17 @@ from penstock.schemas.events import Api
 from penstock.schemas.frames import Event
 from penstock.wire.chunk import ChunkReader
 from penstock.wire.sse import EventSplitter
-from penstock.wire.tokens import Method, RunningCount, encoding_for
+from penstock.wire.tokens import Method, RunningCount, encoding_for, known
 
 _SSE_STARTS: Final = (b"data", b"event", b"id", b"retry", b":")
+_SSE_LINES: Final = (b"\ndata:", b"\rdata:")
+_BOM: Final = b"\xef\xbb\xbf"
+_GZIP: Final = b"\x1f\x8b"
+_HEAD_BYTES: Final = 4096
+"""A reply, compressed or not, says within so many bytes whether it is a stream of events."""
 _INFLATES: Final = {"gzip": 31, "x-gzip": 31, "deflate": 15}
 _BYTES_PER_TOKEN: Final = 4
+_BLANK_BYTES: Final = 4
 _SIGNS: Final[tuple[tuple[bytes, Api], ...]] = (
     (b'"chat.completion', "openai.chat"),
     (b'"text_completion"', "openai.completions"),
@@ -27,8 +33,9 @@ _SIGNS: Final[tuple[tuple[bytes, Api], ...]] = (
 class Reply:
     """One reply, fed with its chunk events in order and closed once.
 
-    `unread_bytes` is what could not be read as text (too large, or compressed in a way unknown here): its tokens are
-    in no count. An `api` of `opaque` is guessed from the first chunk where `guess` allows it.
+    A stream of events is read as it comes, gzip-encoded or not; any other body at its end. `unread_bytes` is what could
+    not be read as text (too large, damaged, or encoded in a way unknown here): its tokens are in no count. An `api` of
+    `opaque` is guessed from the first text where `guess` allows it.
     """
 
     def __init__(self, api: Api, model: str, body_max_bytes: int, *, guess: bool = False) -> None:
@@ -40,7 +47,10 @@ class Reply:
         self._guess = guess
         self._max_bytes = body_max_bytes
         self._splitter: EventSplitter | None = None
-        self._body: list[bytes] | None = None
+        self._inflater: Any = None
+        self._readable = True
+        self._body: list[bytes] | None = []
+        self._undecided = True
         self._all: RunningCount | None = None
         self._before_cut: int | None = None
         self._after_cut: RunningCount | None = None
@@ -59,8 +69,11 @@ class Reply:
 
     @property
     def method(self) -> Method:
-        """How this reply's text is counted."""
-        return self._all.method if self._all else encoding_for(self._model or self.reader.model, self.reader.api)
+        """How this reply's text is counted: by the model asked for, or by the one that answers where that name says
+        nothing."""
+        if self._all:
+            return self._all.method
+        return encoding_for(self._model if known(self._model) else self.reader.model or self._model, self.reader.api)
 
     @property
     def usage(self) -> list[dict[str, Any]]:
@@ -72,17 +85,17 @@ class Reply:
         if event.origin != "upstream":
             return
         body = event.body
-        if not self.upstream_bytes:
-            self._begin(body)
         self.upstream_bytes += len(body)
         if event.withheld:
             self.withheld_bytes += len(body)
             if self._before_cut is None:
                 self._before_cut = self.tokens
         if self._splitter is not None:
-            self._read_events(self._splitter.feed(body), withheld=event.withheld)
+            self._read_events(self._splitter.feed(self._inflated(body)), withheld=event.withheld)
         elif self._body is not None:
-            self._keep(body)
+            self._keep(body, withheld=event.withheld)
+        else:
+            self.unread_bytes += len(body)
 
     def close(self, content_encoding: str) -> None:
         """The reply is over: reads what could be read only as a whole."""
@@ -96,8 +109,8 @@ class Reply:
         if whole is None:
             self.unread_bytes = len(body)
             return
-        if whole.lstrip().startswith(_SSE_STARTS):
-            splitter = EventSplitter()
+        if is_stream(whole):
+            splitter = EventSplitter(self._max_bytes)
             for piece in [*splitter.feed(whole), splitter.finish()]:
                 self.reader.feed_event(piece)
         else:
@@ -107,24 +120,57 @@ class Reply:
             given = self.upstream_bytes - self.withheld_bytes
             self._before_cut, self._after_cut = self.tokens * given // self.upstream_bytes, None
 
-    def _begin(self, first: bytes) -> None:
-        if self._guess and self.reader.api == "opaque":
-            found: Api = next((api for sign, api in _SIGNS if sign in first), "opaque")
-            self.reader = ChunkReader(found)
-        if first.lstrip().startswith(_SSE_STARTS):
-            self._splitter = EventSplitter()
-        else:
-            self._body = []
-
-    def _keep(self, body: bytes) -> None:
+    def _keep(self, body: bytes, *, withheld: bool) -> None:
+        if self._body is None or (self._undecided and not body.strip()):
+            return
+        self._body.append(body)
         if self.upstream_bytes > self._max_bytes:
             self._body, self.unread_bytes = None, self.upstream_bytes
-        elif self._body is not None:
-            self._body.append(body)
+        elif self._undecided:
+            self._decide(withheld=withheld)
+
+    def _decide(self, *, withheld: bool) -> None:
+        """Whether the reply is a stream, once there is enough of it to see."""
+        head = b"".join(self._body or ())
+        text, inflater = head, None
+        if head.startswith(_GZIP):
+            inflater = zlib.decompressobj(_INFLATES["gzip"])
+            try:
+                text = inflater.decompress(head, self._max_bytes)
+            except zlib.error:
+                text = head
+        if (_GZIP.startswith(head) or _may_become_stream(text)) and len(head) < _HEAD_BYTES:
+            return
+        self._undecided = False
+        if self._guess and self.reader.api == "opaque":
+            found: Api = next((api for sign, api in _SIGNS if sign in text), "opaque")
+            self.reader = ChunkReader(found)
+        if is_stream(text):
+            self._splitter, self._inflater, self._body = EventSplitter(self._max_bytes), inflater, None
+            self._readable = inflater is None or not inflater.unconsumed_tail
+            self._read_events(self._splitter.feed(text), withheld=withheld)
+
+    def _inflated(self, body: bytes) -> bytes:
+        """`body` of a stream without its content coding. Nothing is read any more from where it is damaged, or inflates
+        beyond the bound."""
+        if self._inflater is None:
+            return body
+        text = b""
+        if self._readable:
+            try:
+                text = self._inflater.decompress(body, self._max_bytes)
+                self._readable = not self._inflater.unconsumed_tail
+            except zlib.error:
+                self._readable = False
+        if not self._readable:
+            self.unread_bytes += len(body)
+        return text
 
     def _read_events(self, pieces: list[bytes], *, withheld: bool) -> None:
         for piece in pieces:
             self.reader.feed_event(piece)
+            if len(piece) + _BLANK_BYTES > self._max_bytes:
+                self.unread_bytes += len(piece)
         self._count(withheld=withheld)
 
     def _count(self, *, withheld: bool) -> None:
@@ -136,6 +182,21 @@ class Reply:
                 if self._after_cut is None:
                     self._after_cut = RunningCount(self.method)
                 self._after_cut.add(channel, text)
+
+
+def is_stream(text: bytes) -> bool:
+    """Whether a reply that begins with `text` is a stream of server-sent events, whatever stands before its first."""
+    return _shown(text).startswith(_SSE_STARTS) or any(line in text for line in _SSE_LINES)
+
+
+def _may_become_stream(text: bytes) -> bool:
+    """Whether `text` is too short to tell."""
+    shown = _shown(text)
+    return any(start.startswith(shown) for start in _SSE_STARTS)
+
+
+def _shown(text: bytes) -> bytes:
+    return text.removeprefix(_BOM).lstrip()
 
 
 def inflated(body: bytes, content_encoding: str, max_bytes: int) -> bytes | None:

@@ -46,6 +46,11 @@ class Running:
                 return []
         except ContractError as error:
             _log.warning("event not counted", exchange=exchange.id, seq=event.seq, error=type(error).__name__)
+        except Exception:  # noqa: BLE001 – a supervisor, see below
+            # Supervises one event, so that nothing that a client or an upstream writes can stop the counting of all
+            # others: afterwards the exchange goes on without the rest of this event, and its figures are estimates.
+            exchange.holes = True
+            _log.exception("event not counted", exchange=exchange.id, seq=event.seq)
         if exchange.output_tokens != tokens:
             self._steps.append((exchange.last_time_us, exchange.output_tokens))
         if exchange.input is None or exchange.completion is not None:
@@ -61,6 +66,7 @@ class Running:
             return []
         shared = self._limits()[0]
         if not shared:
+            self._steps.clear()
             return []
         priced = any(applied.limit.unit == "cost_usd" for applied in shared)
         totals = running_totals(self.exchange, priced=priced)

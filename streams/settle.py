@@ -36,7 +36,7 @@ def running_totals(exchange: Exchange, *, priced: bool) -> Totals:
             cached_tokens=reported.cached_tokens if reported else None,
             cache_write_tokens=reported.cache_write_tokens if reported else None,
         )
-        cost = _cost(exchange, exchange.model, parts)[0] or cost
+        cost = _cost(exchange, _answering(exchange), parts)[0] or cost
     return Totals(input_tokens=input_tokens, output_tokens=exchange.output_tokens, cost_usd=cost)
 
 
@@ -62,7 +62,7 @@ def settle(exchange: Exchange, completion: Completion, policy_version: str) -> A
         cache_write_tokens=usage.cache_write_tokens if usage else None,
         reasoning_tokens=usage.reasoning_tokens if usage else None,
     )
-    model = completion.model or (exchange.reply.reader.model if exchange.reply else "") or exchange.model
+    model = completion.model or _answering(exchange)
     cost, price_source = _cost(exchange, model, parts) if charged else (Decimal(0), "")
     head, reply = exchange.head, exchange.reply
     return Attribution(
@@ -112,6 +112,11 @@ def is_charged(exchange: Exchange, completion: Completion) -> bool:
     if completion.upstream_status or (exchange.reply and exchange.reply.upstream_bytes):
         return True
     return exchange.abandoned or completion.outcome in _MAY_HAVE_REACHED_UPSTREAM
+
+
+def _answering(exchange: Exchange) -> str:
+    """The model that answers, as far as it is known: a deployment's own name has no price."""
+    return (exchange.reply.reader.model if exchange.reply else "") or exchange.model
 
 
 def _reported(exchange: Exchange, completion: Completion) -> Usage | None:

@@ -116,7 +116,7 @@ class Tally:
         running = self.open.get(name)
         if running is None and name not in self._ended:
             unseen = event.seq != 0
-            born_us = born_at_us(name, frame.appended_us) if unseen else frame.appended_us
+            born_us = min(born_at_us(name, frame.appended_us), frame.appended_us) if unseen else frame.appended_us
             birth = Birth(frame.tap, frame.epoch, UNSEEN if unseen else frame.offset, born_us)
             exchange = Exchange(name, birth, self._rules.body_max_bytes, prefix_unseen=unseen)
             if unseen:
@@ -134,7 +134,7 @@ class Tally:
         for name in sorted(self.open):
             birth = self.open[name].exchange.birth
             if birth.tap == started.tap and birth.epoch < started.epoch:
-                self.open[name].exchange.abandon()
+                self.open[name].exchange.abandon("the tap ended before the exchange did")
                 found.append(self.open[name])
         return found
 

@@ -91,6 +91,12 @@ def encoding_for(model: str, api: Api) -> Method:
     return _CLAUDE if api == "anthropic.messages" else _OTHER
 
 
+def known(model: str) -> bool:
+    """Whether the model's name says how its tokens are counted: a deployment's own name does not."""
+    name = model.lower()
+    return "claude" in name or any(shape.search(name) for shape, _ in _FAMILIES)
+
+
 def _claude(name: str) -> Method:
     """Claude's vocabulary changed with 4.7: `claude-3-5-haiku`, `claude-opus-4-8`, `claude-4.5-sonnet`."""
     found = _CLAUDE_VERSION.search(name)

@@ -3,10 +3,10 @@
 Deltas are joined before they are counted, since only some providers send one token at a time.
 """
 
-from .families import Method, encoding_for
+from .families import Method, encoding_for, known
 from .joined import JoinedCount, text_tokens
 
-__all__ = ["Method", "RunningCount", "count_text", "encoding_for"]
+__all__ = ["Method", "RunningCount", "count_text", "encoding_for", "known"]
 
 CHANNELS_MAX = 1024
 OVERFLOW = "0/overflow"

@@ -98,3 +98,14 @@ def test_a_part_of_the_largest_size_fits_a_record() -> None:
 
     for body in (b"\x00" * frames.PART_MAX_BYTES, b"\xff" * frames.PART_MAX_BYTES, b'"' * frames.PART_MAX_BYTES):
         assert len(frames.write_frame([encode(body)])) < MAX_MESSAGE_BYTES
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"seq": -1}, {"seq": 2**32}, {"seq": 10**30}, {"part": -1}, {"id": "other/0"}, {"id": "x/1"}, {"data": None}],
+)
+def test_an_event_that_the_trail_calls_dead_is_read_by_nobody(changed: dict[str, object]) -> None:
+    raw = frames.EventWriter("x", "/tap/t", "key:k").write(frames.CHUNK, 0, b"2026-11-24T05:45:00Z", b"", b"body")
+    assert frames.read_event(raw).seq == 0
+    with pytest.raises(EventError):
+        frames.read_event(json.dumps({**json.loads(raw), **changed}).encode())

@@ -14,8 +14,18 @@ def test_times_survive(time_us: int) -> None:
 
 def test_offsets_are_read_and_demanded() -> None:
     assert parse_rfc3339("2026-11-24T06:45:00+01:00") == parse_rfc3339("2026-11-24T05:45:00Z")
-    with pytest.raises(ValueError, match="no offset"):
+    with pytest.raises(ValueError, match="with an offset"):
         parse_rfc3339("2026-11-24T06:45:00")
+
+
+def test_times_keep_their_microseconds() -> None:
+    assert parse_rfc3339("2026-11-24T05:45:00.000001Z") == 1_795_499_100_000_001
+
+
+@pytest.mark.parametrize("text", ["1969-12-31T23:59:59Z", "2200-01-01T00:00:00Z", "0001-01-01T00:00:00+23:59", "soon"])
+def test_times_that_no_store_shows_are_none(text: str) -> None:
+    with pytest.raises(ValueError, match="time"):
+        parse_rfc3339(text)
 
 
 def test_exchange_ids_sort_by_time() -> None:

@@ -171,3 +171,74 @@ def test_any_order_of_repeats_ends_in_the_same_state(indexes: list[int]) -> None
             repeated.feed(events[index])
             reached = max(reached, index + 1)
     assert state(plain) == state(repeated)
+
+
+def chunk(talk: Talk, body: bytes) -> bytes:
+    return talk.write(frames.CHUNK, body)
+
+
+def delta(text: str, **more: object) -> bytes:
+    return b"data: " + json.dumps({"choices": [{"delta": {"content": text}}], **more}).encode() + b"\n\n"
+
+
+@pytest.mark.parametrize(
+    "before", [b"\xef\xbb\xbf", b"\n\n", b"\r\n\r\n", b": hello\n\n", b"odd: line\ndata: {}\n\n", b"\xef\xbb\xbf\n"]
+)
+def test_whatever_stands_before_it_a_stream_is_counted_as_it_comes(before: bytes) -> None:
+    talk = Talk()
+    found = fed([*talk.prompt(), chunk(talk, before), chunk(talk, delta(" a a")), chunk(talk, delta(" a"))])
+    assert found.output_tokens == 3
+
+
+@pytest.mark.parametrize("size", [1, 7, 64, 100_000])
+def test_a_compressed_stream_is_counted_as_it_comes(size: int) -> None:
+    talk = Talk()
+    packed = gzip.compress(b"".join(delta(" a") for _ in range(40)))
+    pieces = [packed[at : at + size] for at in range(0, len(packed), size)]
+    found = fed([*talk.prompt(), *(chunk(talk, piece) for piece in pieces)])
+    assert found.output_tokens == 40
+    found.feed(read_event(talk.end(content_encoding="gzip")))
+    assert (found.output_tokens, found.reply and found.reply.unread_bytes) == (40, 0)
+
+
+def test_a_stream_that_inflates_beyond_the_bound_is_read_no_further() -> None:
+    talk = Talk()
+    packed = gzip.compress(delta(" a") + b":" * 5_000_000 + delta(" a"))
+    found = fed([*talk.prompt(), chunk(talk, packed[:64]), chunk(talk, packed[64:])], body_max_bytes=1 << 20)
+    assert found.reply is not None and found.reply.unread_bytes > 0
+    found.feed(read_event(talk.end(content_encoding="gzip")))
+    assert found.output_tokens == 1
+
+
+def test_an_event_that_is_too_large_leaves_an_estimate() -> None:
+    talk = Talk()
+    events, huge = [*talk.prompt(), chunk(talk, delta(" a"))], delta("x" * 300_000)
+    events += [chunk(talk, huge[at : at + 50_000]) for at in range(0, len(huge), 50_000)]
+    found = fed([*events, talk.end()], body_max_bytes=100_000)
+    assert found.output_tokens == 1
+    assert found.reply is not None and found.reply.unread_bytes > 190_000
+
+
+def test_a_deployment_is_counted_by_the_model_that_answers() -> None:
+    talk = Talk(model="our-deployment")
+    found = fed([*talk.prompt(), chunk(talk, delta(" a", model="gpt-4o-2024-08-06"))])
+    assert found.reply is not None and found.reply.method.name == "o200k_base"
+
+
+def test_pieces_that_all_look_like_an_end_are_not_read_again_each_time() -> None:
+    talk = Talk()
+    head, _ = talk.prompt()
+    found = fed([head])
+    for part in range(1, 3000):
+        found.feed(read_event(talk.write(frames.PROMPT, b'{"a":"}', origin=b"client", extra=b',"part":%d' % part)))
+    assert found._tried_bytes > 7000
+
+
+def test_a_completion_that_cannot_be_read_ends_its_exchange() -> None:
+    talk = Talk()
+    found = fed([*talk.prompt(), talk.words(3)])
+    bad = talk.end().replace(b'\\"ended_at_us\\":', b'\\"ended_at_us\\":9999999999')
+    with pytest.raises(EventError):
+        found.feed(read_event(bad))
+    assert found.completion is not None
+    assert (found.completion.outcome, found.output_tokens) == ("tap_error", 3)

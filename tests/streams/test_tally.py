@@ -2,19 +2,22 @@
 
 from collections.abc import Iterable
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from penstock.schemas import topics
+from penstock.schemas import frames, topics
 from penstock.schemas.attribution import Attribution
 from penstock.schemas.audit import AuditEvent
 from penstock.schemas.control import Order
+from penstock.schemas.ids import rfc3339
+from penstock.schemas.records import Record, write_record
 from penstock.schemas.usage import MeterPosition, UsageTotal
 from penstock.streams.emission import Emission
 from penstock.streams.intake import TrafficFrame
 from penstock.streams.tally import Tally
 
-from .scripts import T0_US, Talk, applied, frame, limit, rules, tap_started
+from .scripts import SALT, T0_US, TAP, Talk, applied, frame, limit, rules, tap_started
 
 TEAM = limit(id="team")
 OWN = limit(id="own", scope="exchange:*", amount=5)
@@ -22,6 +25,14 @@ OWN = limit(id="own", scope="exchange:*", amount=5)
 
 def models(said: Iterable[Emission], topic: str) -> list[object]:
     return [emission.model for emission in said if emission.topic == topic]
+
+
+def written(emission: Emission) -> Record | None:
+    """What the outlet makes of it."""
+    said = emission
+    if said.model is None:
+        return None
+    return write_record(said.model, id=said.id, type=said.type, source="/t", subject=said.subject, time_us=said.time_us)
 
 
 def run(tally: Tally, *given: TrafficFrame) -> list[Emission]:
@@ -202,3 +213,80 @@ def test_a_restart_at_any_point_says_the_same(read: list[TrafficFrame], crashes:
     assert essence(said) == essence(plain)
     ids = {event.exchangeid for one in read for _, event in one.events if event.exchangeid}
     assert {one.exchange_id for one in models(said, topics.ATTRIBUTION) if isinstance(one, Attribution)} == ids
+
+
+def test_no_steps_pile_up_where_no_shared_limit_asks_for_them() -> None:
+    talk, tally = Talk(), Tally(0, rules(OWN))
+    run(tally, frame(0, talk.prompt()), *(frame(1 + number, [talk.words(1)]) for number in range(50)))
+    assert tally.open[talk.id]._steps == []
+
+
+def test_an_exchange_from_the_far_future_counts_from_now() -> None:
+    tally = Tally(0, rules(limit(id="day", window="day")))
+    writer = frames.EventWriter("ffffffff-ffff-7fff-bfff-ffffffffffff", f"/tap/{TAP}", "key:k1")
+    stamp = rfc3339(T0_US).encode()
+    run(tally, frame(0, [writer.write(frames.CHUNK, 7, stamp, SALT, b"data: {}\n\n")]))
+    (running,) = tally.open.values()
+    assert running.exchange.birth.started_at_us == T0_US
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"messages":[],"tools":[{"function":{"name":"f","parameters":%b}}]}' % (b"[" * 1000 + b"]" * 1000),
+        b'{"response_format":{"type":"json_schema","json_schema":{"schema":%b}}}' % (b"[" * 1000 + b"]" * 1000),
+        b'{"model":"gpt-4o\\ud800","messages":[{"content":"\\ud800"}]}',
+        b"[" * 100_000,
+        b"\xff\xfe",
+    ],
+)
+def test_no_prompt_stops_the_meter(body: bytes) -> None:
+    talk, tally = Talk(model=""), Tally(0, rules(TEAM, OWN, limit(id="model", scope="model:*")))
+    head = talk.prompt()[0]
+    talk.seq = 1
+    part = talk.write(frames.PROMPT, body, origin=b"client", extra=b',"part":1')
+    said = run(tally, frame(0, [head, part, talk.words(2), talk.end()]))
+    assert [written(emission) for emission in said]
+    (settled,) = models(said, topics.ATTRIBUTION)
+    assert isinstance(settled, Attribution) and settled.output.tokens in (2, 3)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b'{"model":"x\\ud800","choices":[{"delta":{"content":" a a"}}],"usage":{"a":"\\ud800"}}',
+        b'{"choices":[{"delta":{"content":" a a"}}],"usage":{"a":%b}}' % (b"[" * 900 + b"]" * 900),
+        b'{"choices":[{"delta":{"content":" a a"}}],"usage":{"prompt_tokens":-5,"completion_tokens":1e400}}',
+        b'{"choices":[{"delta":{"content":" a a"}}],"usage":{"completion_tokens":1%b}}' % (b"0" * 30),
+        b'{"choices":[{"delta":{"content":" a a"}}],"usage":{"completion_tokens":"7","prompt_tokens":NaN}}',
+    ],
+)
+def test_no_answer_stops_the_meter(answer: bytes) -> None:
+    talk, tally = Talk(), Tally(0, rules(TEAM, OWN))
+    events = [*talk.prompt(), talk.write(frames.CHUNK, b"data: " + answer + b"\n\n"), talk.end()]
+    said = run(tally, frame(0, events))
+    assert [written(emission) for emission in said]
+    (settled,) = models(said, topics.ATTRIBUTION)
+    assert isinstance(settled, Attribution)
+    assert (settled.output.tokens, settled.output.source) == (2, "counted")
+
+
+def test_an_error_that_nobody_foresaw_costs_one_event_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    talk, other, tally = Talk(), Talk(), Tally(0, rules(TEAM))
+    run(tally, frame(0, [*talk.prompt(), *other.prompt(), talk.words(2), other.words(2)]))
+    reply = tally.open[talk.id].exchange.reply
+    assert reply is not None
+    monkeypatch.setattr(reply, "feed", lambda event: 1 // 0)
+    run(tally, frame(1, [talk.words(2), other.words(2)]))
+    monkeypatch.undo()
+    said = run(tally, frame(2, [talk.words(2), other.words(2), talk.end(), other.end()]))
+    sides = {settled.exchange_id: settled.output for settled in models(said, topics.ATTRIBUTION)}
+    assert (sides[talk.id].tokens, sides[talk.id].source) == (4, "estimated")
+    assert (sides[other.id].tokens, sides[other.id].source) == (6, "counted")
+
+
+def test_a_deployment_costs_what_the_answering_model_costs_while_it_runs() -> None:
+    talk, tally = Talk(model="our-deployment"), Tally(0, rules(limit(id="usd", unit="cost_usd", amount=100)))
+    events = [*talk.prompt(), talk.sse({"model": "gpt-4o", "choices": [{"delta": {"content": " a a"}}]})]
+    (total,) = models(run(tally, frame(0, events)), topics.USAGE)
+    assert isinstance(total, UsageTotal) and total.totals.cost_usd > 0
