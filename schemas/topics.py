@@ -5,6 +5,9 @@ from typing import Literal
 
 HOUR_MS = 3_600_000
 FOREVER_MS = -1
+MAX_MESSAGE_BYTES = 2_097_152
+MAX_STATE_BYTES = 16_777_216
+"""The meter's state of one limit or partition names every exchange that runs: room for some hundred thousand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,13 +22,14 @@ class Topic:
     retention_ms: int
     partitions: int | None = None
     cleanup: Literal["delete", "compact"] = "delete"
+    max_bytes: int = MAX_MESSAGE_BYTES
 
     def config(self) -> dict[str, str]:
         """The topic's configuration as Kafka names it."""
         values = {
             "cleanup.policy": self.cleanup,
             "retention.ms": str(self.retention_ms),
-            "max.message.bytes": str(MAX_MESSAGE_BYTES),
+            "max.message.bytes": str(self.max_bytes),
             "message.timestamp.type": "LogAppendTime",
         }
         if self.cleanup == "compact":
@@ -34,7 +38,6 @@ class Topic:
         return values
 
 
-MAX_MESSAGE_BYTES = 2_097_152
 COMPACTED_SEGMENT_BYTES = 16_777_216
 """The newest segment is never compacted: small ones keep a read from beginning to end short."""
 
@@ -77,6 +80,7 @@ TOPICS: tuple[Topic, ...] = (
         ("meter",),
         FOREVER_MS,
         cleanup="compact",
+        max_bytes=MAX_STATE_BYTES,
     ),
     Topic(ATTRIBUTION, "exchange id", "settled attribution", ("meter",), ("record",), 720 * HOUR_MS),
     *(

@@ -13,7 +13,6 @@ import structlog
 from aiokafka import ConsumerRecord
 from aiokafka.errors import KafkaError
 
-from penstock.schemas.records import read_record, read_value
 from penstock.schemas.topics import BUDGETS, TRAFFIC
 from penstock.schemas.usage import TYPE_POSITION, MeterPosition
 
@@ -23,7 +22,7 @@ from .emission import of_position
 from .intake import TrafficFrame, read_traffic
 from .outlet import Outlet
 from .rewind import Rewinder
-from .snapshot import furthest, position_key
+from .snapshot import furthest, position_key, read_state
 from .tally import Tally
 
 RETRY_S: Final = 0.5
@@ -124,9 +123,10 @@ class Counter:
         tally = Tally(partition, self._rules)
         position = furthest(
             [
-                read_value(MeterPosition, record.value)
+                found
                 async for record in self._rewinder.whole(BUDGETS, partition)
-                if record.value is not None and read_record(record.value, record.headers).type == TYPE_POSITION
+                if record.value is not None
+                and (found := read_state(record.value, record.headers, TYPE_POSITION, MeterPosition))
             ]
         )
         if position is None:

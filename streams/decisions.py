@@ -79,8 +79,7 @@ def say_used_up(rules: Rules, case: Case, exchange_id: str, crossed_at_us: int) 
         at_us=crossed_at_us,
         policy_version=rules.policy_version,
     )
-    over = window.ends_at_us is not None and window.ends_at_us <= case.now_us
-    if limit.kind == "soft" or over or case.scope.startswith("exchange:"):
+    if limit.kind == "soft" or window.is_over(case.now_us) or case.scope.startswith("exchange:"):
         return [violation]
     order = block_order(limit, case.scope, window, crossed_at_us=crossed_at_us, epoch=case.epoch, now_us=case.now_us)
     decided = of_audit(
@@ -133,4 +132,4 @@ def say_settled(rules: Rules, settled: Attribution) -> list[Emission]:
 
 def say_done(limit: Limit, exchange_id: str) -> Emission:
     """A killed exchange has ended: its order may leave the control topic."""
-    return of_lifting(f"exchange:{exchange_id}", limit)
+    return of_lifting(f"exchange:{exchange_id}", limit.id)

@@ -77,9 +77,9 @@ def of_order(order: Order) -> Emission:
     )
 
 
-def of_lifting(scope: str, limit: Limit) -> Emission:
+def of_lifting(scope: str, limit_id: str) -> Emission:
     """The end of the meter's order on `scope`."""
-    return Emission(topics.CONTROL, order_key(scope, limit), None)
+    return Emission(topics.CONTROL, order_key(scope, limit_id), None)
 
 
 def of_snapshot(snapshot: BudgetSnapshot, key: str, now_us: int) -> Emission:

@@ -13,7 +13,7 @@ import structlog
 from aiokafka.errors import KafkaError
 
 from penstock.schemas.errors import ContractError
-from penstock.schemas.records import read_record, read_value
+from penstock.schemas.records import read_value
 from penstock.schemas.topics import BUDGETS
 from penstock.schemas.usage import TYPE_BUDGET, BudgetSnapshot, UsageTotal
 
@@ -23,7 +23,7 @@ from .emission import Emission, of_snapshot
 from .ledger import Ledger
 from .outlet import Outlet
 from .rewind import Rewinder
-from .snapshot import snapshot_key
+from .snapshot import read_state, snapshot_key
 
 RETRY_S: Final = 0.5
 
@@ -113,24 +113,26 @@ class Keeper:
                 return ledger
             assignment = self._assignment
             try:
-                restored = await self._restore(partition)
+                restored, said = await self._restore(partition)
             except (KafkaError, OSError) as error:
                 _log.warning("budgets not restored yet", partition=partition, error=type(error).__name__)
                 await asyncio.sleep(RETRY_S)
             else:
                 if assignment == self._assignment:
                     self._ledgers[partition] = restored
+                    for emission in said:
+                        await self._outlet.send(emission)
 
-    async def _restore(self, partition: int) -> Ledger:
+    async def _restore(self, partition: int) -> tuple[Ledger, list[Emission]]:
         found: dict[bytes, BudgetSnapshot] = {}
         async for record in self._rewinder.whole(BUDGETS, partition):
             if record.value is None:
                 found.pop(record.key, None)
-            elif read_record(record.value, record.headers).type == TYPE_BUDGET:
-                found[record.key] = read_value(BudgetSnapshot, record.value)
+            elif snapshot := read_state(record.value, record.headers, TYPE_BUDGET, BudgetSnapshot):
+                found[record.key] = snapshot
         for key, snapshot in found.items():
             self._keys.setdefault((snapshot.limit_id, snapshot.scope, snapshot.window), set()).add(key.decode())
         ledger = Ledger(partition, self._rules)
-        ledger.restore(found.values())
+        said = ledger.restore(found.values(), now_us())
         _log.info("budgets restored", partition=partition, budgets=len(found))
-        return ledger
+        return ledger, said

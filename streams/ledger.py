@@ -9,8 +9,8 @@ from penstock.schemas.usage import BudgetSnapshot, UsageTotal
 from .budget import Budget, Decision
 from .decisions import Case, Rules, say_done, say_kill, say_used_up
 from .emission import Emission, of_lifting
-from .limits import window_of
-from .snapshot import from_snapshot, newest, retired, to_snapshot
+from .limits import Window, window_of
+from .snapshot import from_snapshot, is_of, newest, retired, to_snapshot
 
 
 class Ledger:
@@ -24,13 +24,23 @@ class Ledger:
         self._budgets: dict[tuple[str, str], dict[str, Budget]] = {}
         self._changed: dict[tuple[str, str, str], Budget] = {}
 
-    def restore(self, snapshots: Iterable[BudgetSnapshot]) -> None:
-        """Starts from `snapshots`: of each budget the one that contains most. Limits that the policy no longer knows
-        are left where they are."""
+    def restore(self, snapshots: Iterable[BudgetSnapshot], now_us: int) -> list[Emission]:
+        """Starts from `snapshots`: of each budget the one that contains most. Says which blocks the policy no longer
+        wants: a limit that was raised, softened, moved or taken out would else close its scope until the window ends,
+        since what is refused uses nothing and so is never judged again."""
+        blocked: dict[tuple[str, str], bool] = {}
         for (limit_id, scope, window), snapshot in newest(snapshots).items():
-            limit = self._limits.get(limit_id)
-            if limit is not None:
-                self._budgets.setdefault((limit_id, scope), {})[window] = from_snapshot(snapshot, limit)
+            limit, wanted = self._limits.get(limit_id), False
+            if limit is not None and is_of(snapshot, limit):
+                budget = from_snapshot(snapshot, limit)
+                self._budgets.setdefault((limit_id, scope), {})[window] = budget
+                if budget.epoch and budget.used < limit.amount:
+                    budget.epoch = 0
+                    self._changed[limit_id, scope, window] = budget
+                wanted = budget.epoch != 0 and limit.kind == "hard"
+            if snapshot.blocked_epoch and not Window(window, snapshot.ends_at_us).is_over(now_us):
+                blocked[limit_id, scope] = blocked.get((limit_id, scope), False) or wanted
+        return [of_lifting(scope, limit_id) for (limit_id, scope), wanted in blocked.items() if not wanted]
 
     def apply(self, total: UsageTotal, offset: int, appended_us: int, now_us: int) -> list[Emission]:
         """Takes in the usage record at `offset`, appended at `appended_us`; says what it led to."""
@@ -54,10 +64,12 @@ class Ledger:
         """Forgets windows that nothing can count towards any more: their (limit id, scope, window)."""
         gone = []
         for (limit_id, scope), windows in self._budgets.items():
-            for name in [name for name, budget in windows.items() if retired(budget.window, now_us)]:
-                del windows[name]
-                self._changed.pop((limit_id, scope, name), None)
-                gone.append((limit_id, scope, name))
+            for name, budget in [*windows.items()]:
+                if retired(budget.window, now_us, idle=not budget.running):
+                    del windows[name]
+                    self._changed.pop((limit_id, scope, name), None)
+                    gone.append((limit_id, scope, name))
+        self._budgets = {key: windows for key, windows in self._budgets.items() if windows}
         return gone
 
     def _budget(self, limit: Limit, total: UsageTotal) -> Budget:
@@ -71,6 +83,13 @@ class Ledger:
             windows[window.id] = Budget(limit, total.scope, window)
         return windows[window.id]
 
+    def _holds_order(self, case: Case) -> bool:
+        """Whether the order that stands for the limit and scope is this window's: that of a window that is over has
+        ended by itself, and a later window's must stay."""
+        windows = self._budgets[case.limit.id, case.scope].values()
+        others = any(budget.epoch and not budget.window.is_over(case.now_us) for budget in windows)
+        return not others and not case.window.is_over(case.now_us)
+
     def _say(self, case: Case, total: UsageTotal, decision: Decision) -> list[Emission]:
         said: list[Emission] = []
         if decision.used_up:
@@ -78,8 +97,8 @@ class Ledger:
             said += say_used_up(self._rules, case, total.exchange_id, crossed_at_us)
         for kill in decision.kills:
             said += say_kill(self._rules, case, kill)
-        if decision.reopened and case.limit.kind == "hard":
-            said.append(of_lifting(case.scope, case.limit))
+        if decision.reopened and case.limit.kind == "hard" and self._holds_order(case):
+            said.append(of_lifting(case.scope, case.limit.id))
         if decision.ended:
             said.append(say_done(case.limit, decision.ended))
         # Orders before reports, and the block before the kills: a program that is cut and asks again at once meets it.

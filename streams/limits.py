@@ -42,6 +42,10 @@ class Window:
     id: str
     ends_at_us: int | None
 
+    def is_over(self, now_us: int) -> bool:
+        """Whether it has ended by now."""
+        return self.ends_at_us is not None and self.ends_at_us <= now_us
+
 
 def scopes_of(identity: Identity, model: str, exchange_id: str) -> tuple[str, ...]:
     """The scopes that an exchange belongs to: what it is charged to, the model asked for, and itself."""

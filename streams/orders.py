@@ -79,9 +79,9 @@ def block_order(limit: Limit, scope: str, window: Window, *, crossed_at_us: int,
     )
 
 
-def order_key(scope: str, limit: Limit) -> str:
+def order_key(scope: str, limit_id: str) -> str:
     """The key under which the meter's order on `scope` stands: a tombstone there ends it."""
-    return f"{scope}|{ISSUER}|{limit.id}|"
+    return f"{scope}|{ISSUER}|{limit_id}|"
 
 
 def retry_after_s(window: Window, now_us: int) -> int | None:

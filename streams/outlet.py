@@ -11,7 +11,7 @@ from aiokafka import AIOKafkaProducer
 
 from penstock.schemas.control import Order, sign_order
 from penstock.schemas.records import write_record
-from penstock.schemas.topics import MAX_MESSAGE_BYTES
+from penstock.schemas.topics import MAX_STATE_BYTES
 
 from .emission import Emission
 
@@ -85,7 +85,7 @@ class Outlet:
                     acks="all",
                     enable_idempotence=True,
                     linger_ms=0,
-                    max_request_size=MAX_MESSAGE_BYTES,
+                    max_request_size=MAX_STATE_BYTES,
                 )
                 await producer.start()
                 self._producer = producer

@@ -5,16 +5,25 @@ of all records the one that contains most of the usage topic holds.
 """
 
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, TypeVar
 
+import structlog
+
+from penstock.schemas.errors import ContractError
 from penstock.schemas.policy import Limit
+from penstock.schemas.records import Headers, read_record, read_value
 from penstock.schemas.usage import BudgetSnapshot, ExchangeShare, Mark, MeterPosition
 
 from .budget import Budget, Share
-from .limits import Window
+from .limits import Window, matches, window_of
 
 KEEP_AFTER_END_US: Final = 72 * 3_600_000_000
-"""As long as traffic is kept: until then a frame of that window may still be read again."""
+"""As long as traffic is kept: until then a frame of an exchange that still runs may be read again."""
+KEEP_IDLE_US: Final = 3_600_000_000
+"""As long where none runs: a minute's window is of no use for days, and there are many of them."""
+
+State = TypeVar("State", BudgetSnapshot, MeterPosition)
+_log = structlog.get_logger("penstock.streams.snapshot")
 
 
 def to_snapshot(budget: Budget, partition: int) -> BudgetSnapshot:
@@ -80,6 +89,25 @@ def furthest(positions: Iterable[MeterPosition]) -> MeterPosition | None:
     return max(positions, key=lambda position: position.next_offset, default=None)
 
 
-def retired(window: Window, now_us: int) -> bool:
-    """Whether nothing can count towards `window` any more, so that its records may go."""
-    return window.ends_at_us is not None and window.ends_at_us + KEEP_AFTER_END_US < now_us
+def retired(window: Window, now_us: int, *, idle: bool) -> bool:
+    """Whether nothing that matters can count towards `window` any more, so that its records may go. `idle`: no exchange
+    of it runs. What is counted in a window that is over blocks nobody."""
+    return window.is_over(now_us - (KEEP_IDLE_US if idle else KEEP_AFTER_END_US) - 1)
+
+
+def is_of(snapshot: BudgetSnapshot, limit: Limit) -> bool:
+    """Whether `limit`, as the policy has it now, still keeps the budget of `snapshot`: same scopes, same windows."""
+    if not matches(limit.scope, snapshot.scope):
+        return False
+    window = Window(snapshot.window, snapshot.ends_at_us)
+    return window == window_of(limit, 0 if window.ends_at_us is None else window.ends_at_us - 1)
+
+
+def read_state(value: bytes, headers: Headers, kind: str, model: type[State]) -> State | None:
+    """The state of `kind` in a record of `penstock.budgets.v1`; None for one of another kind, and for what no meter has
+    written: that must not stop all counting."""
+    try:
+        return read_value(model, value) if read_record(value, headers).type == kind else None
+    except ContractError as error:
+        _log.error("state not read", kind=kind, error=str(error))
+        return None

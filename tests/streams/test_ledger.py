@@ -2,13 +2,16 @@
 
 from decimal import Decimal
 
+import pytest
+
 from penstock.schemas import topics
 from penstock.schemas.control import Order
+from penstock.schemas.policy import Limit
 from penstock.schemas.usage import Place, Totals, UsageTotal
 from penstock.schemas.violations import Violation
 from penstock.streams.ledger import Ledger
 from penstock.streams.limits import window_of
-from penstock.streams.snapshot import KEEP_AFTER_END_US
+from penstock.streams.snapshot import KEEP_AFTER_END_US, KEEP_IDLE_US
 
 from .scripts import T0_US, limit, rules
 
@@ -99,7 +102,7 @@ def test_a_restored_ledger_decides_nothing_again() -> None:
     ledger = Ledger(0, rules(DAY))
     ledger.apply(total("a", 1, 12), 0, T0_US, T0_US)
     heir = Ledger(0, rules(DAY))
-    heir.restore(ledger.changed())
+    heir.restore(ledger.changed(), T0_US)
     assert heir.apply(total("a", 1, 12), 0, T0_US, T0_US) == []
     (late,) = [one.model for one in heir.apply(total("b", 2, 0), 1, T0_US, T0_US) if isinstance(one.model, Order)]
     assert (late.scope, late.action) == ("exchange:b", "kill")
@@ -113,3 +116,64 @@ def test_old_windows_are_forgotten() -> None:
     assert ledger.retire(end_us + KEEP_AFTER_END_US) == []
     assert ledger.retire(end_us + KEEP_AFTER_END_US + 1) == [("day", "team:research", window_of(DAY, T0_US).id)]
     assert ledger.changed() == []
+    assert not ledger._budgets
+
+
+def test_a_minute_in_which_nothing_runs_is_forgotten_after_an_hour() -> None:
+    minute = limit(id="minute", window="minute", amount=10)
+    ledger = Ledger(0, rules(minute))
+    ledger.apply(total("a", 1, 8, limit_id="minute", final=True), 0, T0_US, T0_US)
+    ledger.apply(total("b", 2, 8, limit_id="minute", born_us=T0_US + 60_000_000), 1, T0_US, T0_US)
+    gone = [window for _, _, window in ledger.retire(T0_US + KEEP_IDLE_US + 180_000_000)]
+    assert gone == [window_of(minute, T0_US).id]
+
+
+def test_an_old_window_that_reopens_leaves_the_block_of_the_next_one() -> None:
+    ledger, next_us = Ledger(0, rules(DAY)), T0_US + DAY_US
+    ledger.apply(total("old", 1, 12), 0, T0_US, T0_US)
+    blocked = ledger.apply(total("new", 2, 12, born_us=next_us), 1, next_us, next_us)
+    assert [order.model.action for order in blocked if isinstance(order.model, Order)] == ["block", "kill"]
+    said = ledger.apply(total("old", 3, 3, final=True), 2, next_us, next_us)
+    assert [emission.key for emission in said] == ["exchange:old|meter|day|"]
+
+
+def used_up(**given: object) -> Ledger:
+    """A ledger whose limit blocks."""
+    ledger = Ledger(0, rules(limit(**{"id": "day", "window": "day", "amount": 10, **given})))
+    ledger.apply(total("a", 1, 12, final=True), 0, T0_US, T0_US)
+    return ledger
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        [limit(id="day", window="day", amount=20)],
+        [limit(id="day", window="day", amount=10, kind="soft")],
+        [limit(id="day", window="day", amount=10, scope="key:*")],
+        [limit(id="day", window="day", amount=10, scope="team:other")],
+        [limit(id="day", window="hour", amount=10)],
+        [limit(id="day", window="day", amount=10, timezone="Asia/Tokyo")],
+        [],
+    ],
+)
+def test_a_block_that_the_policy_no_longer_wants_is_lifted_at_the_next_start(changed: list[Limit]) -> None:
+    heir = Ledger(0, rules(*changed))
+    said = heir.restore(used_up().changed(), T0_US + 1)
+    assert [(emission.key, emission.model) for emission in said] == [("team:research|meter|day|", None)]
+
+
+def test_a_raised_limit_blocks_again_when_it_is_used_up() -> None:
+    heir = Ledger(0, rules(limit(id="day", window="day", amount=20)))
+    heir.restore(used_up().changed(), T0_US + 1)
+    assert [snapshot.blocked_epoch for snapshot in heir.changed()] == [0]
+    said = heir.apply(total("b", 2, 9), 1, T0_US, T0_US)
+    assert [order.model.action for order in said if isinstance(order.model, Order)] == ["block", "kill"]
+
+
+def test_a_block_that_the_policy_wants_stays() -> None:
+    for now_us in (T0_US + 1, T0_US + 2 * DAY_US):
+        assert Ledger(0, rules(DAY)).restore(used_up().changed(), now_us) == []
+    total_limit = limit(id="day", window="total", amount=10)
+    snapshots = used_up(window="total").changed()
+    assert Ledger(0, rules(total_limit)).restore(snapshots, T0_US + DAY_US) == []
+    assert len(Ledger(0, rules()).restore(snapshots, T0_US + DAY_US)) == 1

@@ -22,7 +22,7 @@ def test_a_kill_names_limit_amount_unit_scope_and_window() -> None:
         "team:research",
     )
     assert (order.allowed_output_tokens, order.crossed_at_us, order.epoch) == (7, 5, 9)
-    assert order.key == order_key("exchange:e1", HOUR)
+    assert order.key == order_key("exchange:e1", HOUR.id)
 
 
 def test_a_block_holds_until_the_window_ends() -> None:
@@ -31,7 +31,7 @@ def test_a_block_holds_until_the_window_ends() -> None:
     assert window.ends_at_us is not None
     assert order.expires_at_us == window.ends_at_us
     assert order.retry_after_s == -(-(window.ends_at_us - T0_US) // 1_000_000)
-    assert order.key == order_key("team:research", HOUR)
+    assert order.key == order_key("team:research", HOUR.id)
 
 
 def test_a_total_is_blocked_for_years_and_says_no_time() -> None:

@@ -1,13 +1,16 @@
 """A budget survives its snapshot, and the snapshot that contains most holds."""
 
-from penstock.schemas.usage import BudgetSnapshot, MeterPosition
+from penstock.schemas.records import write_record
+from penstock.schemas.usage import TYPE_BUDGET, TYPE_POSITION, BudgetSnapshot, MeterPosition
 from penstock.streams.budget import Budget
 from penstock.streams.limits import Window, window_of
 from penstock.streams.snapshot import (
     KEEP_AFTER_END_US,
+    KEEP_IDLE_US,
     from_snapshot,
     furthest,
     newest,
+    read_state,
     retired,
     snapshot_key,
     to_snapshot,
@@ -50,6 +53,15 @@ def test_the_furthest_position_holds() -> None:
 def test_a_window_is_kept_as_long_as_its_traffic() -> None:
     window = window_of(DAY, T0_US)
     assert window.ends_at_us is not None
-    assert not retired(window, window.ends_at_us + KEEP_AFTER_END_US)
-    assert retired(window, window.ends_at_us + KEEP_AFTER_END_US + 1)
-    assert not retired(Window("total", None), 2**60)
+    for idle, keep_us in ((False, KEEP_AFTER_END_US), (True, KEEP_IDLE_US)):
+        assert not retired(window, window.ends_at_us + keep_us, idle=idle)
+        assert retired(window, window.ends_at_us + keep_us + 1, idle=idle)
+        assert not retired(Window("total", None), 2**60, idle=idle)
+
+
+def test_what_no_meter_wrote_is_no_state() -> None:
+    record = write_record(to_snapshot(kept(3), 0), id="i", type=TYPE_BUDGET, source="/m", subject="s", time_us=T0_US)
+    assert read_state(record.value, record.headers(), TYPE_BUDGET, BudgetSnapshot) is not None
+    assert read_state(record.value, record.headers(), TYPE_POSITION, MeterPosition) is None
+    assert read_state(b"{", record.headers(), TYPE_BUDGET, BudgetSnapshot) is None
+    assert read_state(record.value, [], TYPE_BUDGET, BudgetSnapshot) is None
