@@ -110,7 +110,7 @@ steps = st.lists(
 
 @given(steps)
 def test_closed_scopes_are_those_of_the_live_blocks(path: list[tuple[str, str, str, int, int]]) -> None:
-    orders, live, epochs = Orders("t"), dict[str, Order](), dict[str, int]()
+    orders, live, epochs = Orders("t"), dict[str, Order](), dict[str, tuple[int, int]]()
     for action, scope, rule, epoch, lasts in path:
         given_ = order(scope=scope, rule=rule, epoch=epoch, expires_at_us=NOW + lasts)
         if action == "lift":
@@ -120,11 +120,11 @@ def test_closed_scopes_are_those_of_the_live_blocks(path: list[tuple[str, str, s
             orders.expire(NOW)
         else:
             orders.apply(given_, NOW)
-            if epoch >= epochs.get(given_.key, -1):
-                epochs[given_.key] = epoch
+            if epoch >= epochs.get(given_.key, (-1, 0))[0]:
+                epochs[given_.key] = (epoch, given_.expires_at_us)
                 live[given_.key] = given_
         if action == "expire":
-            epochs = {key: value for key, value in epochs.items() if key in live and live[key].expires_at_us > NOW}
+            epochs = {key: known for key, known in epochs.items() if known[1] > NOW}
     for scope in ("team:a", "team:b"):
         closed = any(one.scope == scope and one.expires_at_us > NOW for one in live.values())
         assert (orders.closing([scope], NOW) is not None) == closed
