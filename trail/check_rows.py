@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from penstock.schemas.commitment import ZERO
 from penstock.schemas.topics import COMPACTED
 
-from .leaf import Row, text
+from .leaf import Position, Row, text
 from .report import Report
 from .sealing import Partition
 
@@ -34,6 +34,7 @@ class RowCheck:
         report.rows += 1
         if row.kind == b"dead_letter":
             report.dead_lettered += 1
+            self._check_dead(row)
         elif row.duplicate_of:
             report.duplicates += 1
         else:
@@ -67,6 +68,28 @@ class RowCheck:
             )
             self._report.fault("chain", str(row.position), what)
 
+    def _check_dead(self, row: Row) -> None:
+        if row.event_id != f"dead/{row.position}".encode() or row.exchange_id:
+            self._report.fault("dead_letter", str(row.position), "it is marked as a dead letter, but has an event's id")
+
     def _check_index(self, row: Row, wanted: int) -> None:
         if row.frame_index != wanted:
             self._report.fault("indexes", str(row.position), f"index {wanted} of its frame is missing before it")
+
+
+def named_first(row: Row) -> Position | None:
+    """The place that a second copy names as the first's; None where it names none."""
+    topic, *numbers = row.duplicate_of.rsplit(b"/", 3)
+    if len(numbers) != 3 or not all(number.isdigit() for number in numbers):
+        return None
+    partition, offset, index = map(int, numbers)
+    return Position(topic, partition, offset, index)
+
+
+def no_copy(row: Row, first: Row | None) -> str:
+    """Why `row` is no second copy of `first`, the row at the place that it names; empty where it is one."""
+    if first is None:
+        return f"it says that it is a second copy of {text(row.duplicate_of)}, where no row stands"
+    if first.event_id != row.event_id or first.duplicate_of or first.position == row.position:
+        return f"it says that it is a second copy of {text(row.duplicate_of)}, where another event stands"
+    return ""

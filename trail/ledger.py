@@ -18,6 +18,7 @@ from .store import connect, store_errors
 
 PAGE_ROWS: Final = 50_000
 _BYTES: Final = {"String": "bytes", "FixedString": "native"}
+_NAMED: Final = {**_BYTES, "DateTime64*": "int", "Tuple": "tuple"}
 _ORDER: Final = "ORDER BY topic, partition, offset, frame_index"
 
 
@@ -88,9 +89,21 @@ class Ledger:
             ),
         )
 
-    def content_count(self) -> int:
-        """How many rows of content there are."""
-        return int(self.query("SELECT count() FROM penstock.content FINAL")[0][0])
+    def contents_where(self, where: str) -> list[Content]:
+        """All content for which `where` holds, in no order that matters: for conditions that few rows meet."""
+        return list(
+            map(Content._make, self.query(f"SELECT {CONTENT_COLUMNS} FROM penstock.content FINAL WHERE {where}"))
+        )
+
+    def count(self, source: str) -> int:
+        """How many rows a table or a condition on one has (`penstock.x FINAL WHERE …`)."""
+        return int(self.query(f"SELECT count() FROM {source}")[0][0])
+
+    def named(self, source: str) -> list[dict[str, Any]]:
+        """All rows of `source` by column name: text as bytes, times in the column's units since the epoch."""
+        with store_errors():
+            found = self._client.query(f"SELECT * FROM {source}", query_formats=_NAMED)
+        return list(found.named_results())
 
     def unsealed_before(self, partition: Partition, last: Place, limit: int) -> list[Position]:
         """Rows of a partition up to `last` that have no leaf."""

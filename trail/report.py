@@ -23,6 +23,10 @@ Kind = Literal[
     "events",
     "content_altered",
     "content_missing",
+    "content_added",
+    "duplicate",
+    "dead_letter",
+    "copy",
 ]
 
 
@@ -44,6 +48,7 @@ class Report:
 
     accepted = stored + dead_lettered + duplicates + gap_events; rows = the first three;
     content_expected = content_present + content_erased + content_missing, the last of which are faults.
+    `copies` counts the rows of the other tables that were held against the records they were made of.
     `partitions` counts the rows of each partition apart, by `topic/partition`.
     """
 
@@ -64,6 +69,7 @@ class Report:
     content_redacted: int = 0
     content_erased: int = 0
     content_missing: int = 0
+    copies: int = 0
     exchanges: int = 0
     exchanges_open: int = 0
     faults: list[Fault] = field(default_factory=list)

@@ -22,6 +22,7 @@ from .note import Verifier, read_verifier
 from .report import Report
 from .seal_state import checkpoints_path, public_key_path
 from .signed import SignedRoots
+from .verify_added import Ends, check_ahead, content_ahead
 from .verify_leaves import Progress, verify_leaves
 from .verify_rows import RowVerifier
 
@@ -42,10 +43,12 @@ async def verify(settings: Settings, checkpoints: Path | None, key: str | None, 
     ledger = Ledger(settings, "reader")
     try:
         protected = verify_leaves(ledger, signed, report, progress)
-        RowVerifier(ledger, protected, report, progress).run()
+        places = RowVerifier(ledger, protected, report, progress).run()
+        ahead = content_ahead(ledger, places)
         if not signed.count and report.rows:
             report.fault("checkpoint", path.name, f"no checkpoint was found, so nothing protects {report.rows} rows")
-        await _lag(settings, ledger, report)
+        ends = await _lag(settings, ledger, report)
+        check_ahead(ahead, ends, report)
     finally:
         ledger.close()
     return report
@@ -102,8 +105,9 @@ def _checkpoint(
         report.fault("checkpoint", f"{where} entry {number}", str(error))
 
 
-async def _lag(settings: Settings, ledger: Ledger, report: Report) -> None:
-    """How many records Kafka holds that have no row yet, per topic; no fault, since record may be at work."""
+async def _lag(settings: Settings, ledger: Ledger, report: Report) -> Ends | None:
+    """How many records Kafka holds that have no row yet, per topic; no fault, since record may be at work.
+    Returns where the topics end; None where Kafka does not say."""
     recorded = {
         (topic.decode("utf-8", "replace"), partition): last
         for topic, partition, last in ledger.query(
@@ -114,11 +118,12 @@ async def _lag(settings: Settings, ledger: Ledger, report: Report) -> None:
         ends = await log_ends(settings, RECORDED)
     except ServiceUnavailable as error:
         report.note(f"how far Kafka is ahead was not checked: {error}")
-        return
+        return None
     for (topic, partition), end in sorted(ends.items()):
         behind = end - (recorded.get((topic, partition), -1) + 1)
         if behind > 0:
             report.lag[f"{topic}/{partition}"] = behind
+    return ends
 
 
 async def log_ends(settings: Settings, topics: tuple[str, ...]) -> dict[tuple[str, int], int]:

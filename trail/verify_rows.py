@@ -8,11 +8,13 @@ from penstock.schemas.topics import AUDIT, TRAFFIC
 from .acts import Acts
 from .check_content import Content, altered
 from .check_frames import FrameCheck
-from .check_rows import RowCheck
+from .check_rows import RowCheck, named_first, no_copy
 from .leaf import Row, text
 from .ledger import Ledger
 from .report import Report
 from .sealing import Partition, Place
+from .verify_added import added_content
+from .verify_copies import CopyVerifier
 from .verify_leaves import Progress, Protected
 
 CHUNK_ROWS: Final = 2000
@@ -32,12 +34,17 @@ class RowVerifier:
         self._report = report
         self._progress = progress
         self._acts = Acts()
+        self._copies = CopyVerifier(ledger, report)
+        self._matched = 0
         self._missing: list[tuple[str, str]] = []
         self._finishing: list[tuple[Partition, RowCheck, FrameCheck | None]] = []
         self._done = 0
 
-    def run(self) -> None:
-        """Checks all rows and their content. Rows that arrive meanwhile may or may not be among them."""
+    def run(self) -> dict[Partition, Place]:
+        """Checks all rows, their content, and what else was made of it; returns how far each partition was read.
+
+        Rows that arrive meanwhile may or may not be among them.
+        """
         partitions = self._ledger.partitions()
         total = sum(count for _, count in partitions)
         audit_first = sorted(partitions, key=lambda found: (text(found[0][0]) != AUDIT, found[0]))
@@ -46,6 +53,9 @@ class RowVerifier:
             last[partition] = self._partition(partition, total)
         self._late_acts({partition: place for partition, place in last.items() if text(partition[0]) == AUDIT})
         self._conclude()
+        self._copies.finish()
+        added_content(self._ledger, last, self._matched, self._report)
+        return last
 
     def _partition(self, partition: Partition, total: int) -> Place:
         rows = RowCheck(partition, self._report)
@@ -62,6 +72,7 @@ class RowVerifier:
                 within += place <= limit
                 self._report.unprotected += place > limit
             self._contents(chunk)
+            self._second_copies(chunk)
             self._done += len(chunk)
             self._progress("rows", self._done, total)
         self._report.partitions[f"{text(partition[0])}/{partition[1]}"] = {
@@ -79,17 +90,25 @@ class RowVerifier:
     def _contents(self, chunk: list[Row]) -> None:
         wanted = {row.position: row for row in chunk if row.kind != b"dead_letter"}
         self._report.content_expected += len(wanted)
+        fine = []
         for content in self._ledger.contents(chunk):
             row = wanted.pop(content.position, None)
             if row is not None:
-                self._content(row, content)
+                self._matched += 1
+                if self._content(row, content):
+                    fine.append(content)
+        topic = text(chunk[0].topic)
+        if topic != TRAFFIC:
+            self._copies.feed(topic, fine)
         for row in wanted.values():
             self._gone(text(row.exchange_id), str(row.position), "its content is missing, and no erasure names it")
 
-    def _content(self, row: Row, content: Content) -> None:
+    def _content(self, row: Row, content: Content) -> bool:
+        """Whether the content is there and as it was recorded."""
         if content.is_erased:
             what = "its content was emptied, and no erasure names it"
-            return self._gone(text(row.exchange_id), str(row.position), what)
+            self._gone(text(row.exchange_id), str(row.position), what)
+            return False
         self._report.content_present += 1
         self._report.content_redacted += bool(content.redacted)
         found = altered(row, content)
@@ -97,7 +116,15 @@ class RowVerifier:
             self._report.fault("content_altered", str(row.position), f"its content was altered: {found}")
         elif text(row.topic) == AUDIT:
             self._acts.feed(content.body)
-        return None
+        return not found
+
+    def _second_copies(self, chunk: list[Row]) -> None:
+        copies = {row: named_first(row) for row in chunk if row.duplicate_of}
+        rows = self._ledger.rows_at({first for first in copies.values() if first is not None})
+        for row, first in copies.items():
+            wrong = no_copy(row, None if first is None else rows.get(first))
+            if wrong:
+                self._report.fault("duplicate", str(row.position), wrong)
 
     def _gone(self, exchange: str, where: str, what: str) -> None:
         if exchange in self._acts.erased:
@@ -136,12 +163,6 @@ class RowVerifier:
             if frames is not None:
                 frames.finish(number, self._acts, name)
         report.gaps, report.gap_events = self._acts.gaps, self._acts.gap_events
-        orphans = self._ledger.content_count() - report.content_present - report.content_erased
-        if orphans > 0:
-            report.note(
-                f"{orphans} rows of content belong to no event: a worker is, or was, between its two writes, or they "
-                f"were added; nothing vouches for them"
-            )
 
 
 def _counts(report: Report) -> dict[str, int]:

@@ -9,6 +9,7 @@ import pytest
 
 from penstock.schemas.settings import Settings
 from penstock.trail.migrate import migrate
+from penstock.trail.sealer import Sealer
 from penstock.trail.topics import ensure_topics
 
 from .deployment import Deployment
@@ -32,3 +33,19 @@ def deployment(trail_services: Settings, tmp_path: Path) -> Iterator[Deployment]
     made.empty()
     yield made
     made.close()
+
+
+@pytest.fixture
+async def sealed(deployment: Deployment) -> Deployment:
+    """Two checkpoints, of 16 and of 36 leaves: an audit record, then exchanges in two partitions."""
+    sealer = Sealer(deployment.settings)
+    await sealer.open()
+    for chunks, size in ((1, 16), (6, 36)):
+        if size == 16:
+            deployment.record(deployment.act(act="policy_changed"))
+        deployment.exchange(partition=0)
+        deployment.exchange(chunks=chunks, per_frame=3 if chunks > 1 else 9, partition=1)
+        await sealer.seal()
+        assert (await sealer.sign()).size == size
+    await sealer.close()
+    return deployment

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from penstock.schemas import audit, frames, ids, topics
+from penstock.schemas import attribution, audit, facts, frames, ids, topics
 from penstock.schemas.events import Completion
 from penstock.schemas.records import write_record
 from penstock.schemas.secrets import new_secret_text
@@ -25,8 +25,38 @@ from penstock.trail.sealer import Sealer
 from penstock.trail.store import connect
 from penstock.trail.verify import verify
 
+TRAFFIC = "penstock.traffic.v1"
 AT_US = 1_795_500_000_000_000
-TABLES = ("events_log", "content", "leaves", "checkpoints", "exchange_facts", "attribution", "kills", "audit")
+TABLES = ("events_log", "content", "leaves", "checkpoints", *facts.TABLES)
+_ORDER: dict[str, Any] = {
+    "order_id": "o",
+    "scope": "team:red",
+    "limit_id": "red-day",
+    "reason": "limit",
+    "epoch": 1,
+    "decided_at_us": AT_US + 3,
+    "received_at_us": AT_US + 4,
+    "applied_at_us": AT_US + 5,
+}
+_ATTRIBUTION: dict[str, Any] = {
+    "identity": {"key_id": "k1", "org": "o", "team": "red", "app": "a", "user": "ü", "authenticated": True},
+    "upstream": "local",
+    "dialect": "openai",
+    "api": "openai.chat",
+    "path": "/v1/chat/completions",
+    "model": "m",
+    "outcome": "killed",
+    "started_at_us": AT_US,
+    "ended_at_us": AT_US + 9,
+    "ttft_us": 1234,
+    "duration_us": 98_765,
+    "input": {"tokens": 11, "source": "reported"},
+    "output": {"tokens": 7, "source": "counted", "method": "o200k_base"},
+    "usage_raw": [{"prompt_tokens": 11}],
+    "cost_usd": "0.1234567890123",
+    "price_source": "test",
+    "kill": {"order": _ORDER, "overshoot_tokens": 2, "cut_us": 1501},
+}
 READY_S = 60.0
 SSE = b'data: {"choices":[{"index":0,"delta":{"content":"word %d"}}]}\n\n'
 HEAD = (
@@ -105,6 +135,21 @@ class Deployment:
             event, id=f"act/{offset}", type=audit.TYPE, source="/cli", subject=event.subject, time_us=AT_US
         )
         return Source(topics.AUDIT, 0, offset, b"s", record.value, tuple(record.headers()), AT_US // 1000)
+
+    def settled(self, exchange: str, **fields: Any) -> Source:
+        """The next record of the attribution topic: what one exchange used."""
+        offset = self._next(topics.ATTRIBUTION, 0)
+        event = attribution.Attribution.model_validate({**_ATTRIBUTION, "exchange_id": exchange, **fields})
+        record = write_record(
+            event,
+            id=f"{exchange}/attribution",
+            type=attribution.TYPE,
+            source="/meter",
+            subject="key:k1",
+            time_us=AT_US,
+            exchange_id=exchange,
+        )
+        return Source(topics.ATTRIBUTION, 0, offset, b"x", record.value, tuple(record.headers()), AT_US // 1000)
 
     def exchange(self, chunks: int = 6, per_frame: int = 3, partition: int = 0) -> str:
         """Records one whole exchange, in frames; returns its id."""
@@ -195,3 +240,13 @@ def until(condition: Callable[[], bool], what: str) -> None:
 
 def _command(arguments: tuple[str, ...]) -> list[str]:
     return [sys.executable, "-m", "penstock.cli.main", *arguments]
+
+
+def at(offset: int, index: int, partition: int = 0) -> str:
+    return f"topic = '{TRAFFIC}' AND partition = {partition} AND offset = {offset} AND frame_index = {index}"
+
+
+def replaced(table: str, where: str, changes: str) -> str:
+    """A statement that lets a later version of a row stand in its place."""
+    chosen = f"(SELECT * FROM penstock.{table} WHERE {where})"
+    return f"INSERT INTO penstock.{table} SELECT * REPLACE ({changes}) FROM {chosen}"
