@@ -138,6 +138,9 @@ class App:
             gate.ready = gate.ready or self._control.read_to_end.is_set()
             silent = self._control.silent_s > self._loss.control_loss_after_s
             gate.loss = self._loss.on_control_loss if silent else "allow"
+            if gate.enforcing and gate.loss == "deny_all":
+                for relay in list(core.running.values()):
+                    relay.stop("it does not hear orders any more, and the policy ends requests until it does")
             core.orders.expire(self._clock.now_us())
             await asyncio.sleep(TICK_S)
 

@@ -268,11 +268,11 @@ class Relay:
         self.exchange.step(Step.KILL, standing.order.reason)
         self._finish(settle=bool(ending))
 
-    def stop(self) -> None:
-        """The tap stops: what still runs ends here."""
+    def stop(self, why: str = "it is stopping") -> None:
+        """The tap ends what still runs: it stops, or the policy denies all while no order can reach it."""
         if not self.exchange.over:
             self._hang_up()
-            self._fail(Step.FAULT, not_ready("it is stopping"))
+            self._fail(Step.FAULT, not_ready(why))
 
     def fault(self) -> None:
         """Our own code failed in this exchange: the client sees an error, the trail a `tap_error`."""
