@@ -53,7 +53,10 @@ def kafka_client(settings: Settings) -> dict[str, Any]:
         if key == "ssl_cafile":
             import ssl
 
-            values["ssl_context"] = ssl.create_default_context(cafile=value)
+            try:
+                values["ssl_context"] = ssl.create_default_context(cafile=settings.base / value)
+            except OSError as error:
+                raise SettingsError(f"kafka.security.ssl_cafile: cannot read {value} ({error.strerror})") from error
         else:
             values[key] = secret_text(value, settings.base)
     return values
@@ -97,5 +100,8 @@ def secret_text(value: str, base: Path) -> str:
             raise SettingsError(f"the variable {where} is not set")
         return os.environ[where]
     if kind == "file":
-        return (base / where).read_text().strip()
+        try:
+            return (base / where).read_text().strip()
+        except OSError as error:
+            raise SettingsError(f"cannot read {base / where} ({error.strerror})") from error
     return value

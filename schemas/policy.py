@@ -122,7 +122,7 @@ def load_policy(path: Path | None) -> Policy:
     try:
         content = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise PolicyError(f"{path}: not YAML: {error}") from error
+        raise PolicyError(f"{path}: {not_yaml(error)}") from error
     if not isinstance(content, dict):
         raise PolicyError(f"{path}: a policy is a mapping that starts with `owner:` and `version:`")
     try:
@@ -134,6 +134,13 @@ def load_policy(path: Path | None) -> Policy:
 def policy_digest(path: Path) -> str:
     """SHA-256 of the file's bytes, hex: what `policy_changed` records beside the version."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def not_yaml(error: yaml.YAMLError) -> str:
+    """What is wrong and where; never the line itself, which may hold a password."""
+    mark = getattr(error, "problem_mark", None)
+    where = f" in line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+    return f"not YAML{where}: {getattr(error, 'problem', None) or type(error).__name__}"
 
 
 def explain(error: ValidationError) -> list[str]:

@@ -10,7 +10,7 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSetti
 
 from .errors import SettingsError
 from .events import Dialect
-from .policy import Strict, explain
+from .policy import Strict, explain, not_yaml
 
 
 def _address(value: str) -> str:
@@ -77,7 +77,7 @@ class Upstream(Strict):
     def _url(cls, value: str) -> str:
         parts = urlsplit(value)
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError(f"{value!r} is no URL such as https://api.openai.com")
+            raise ValueError("write a URL such as https://api.openai.com")
         if parts.username or parts.password:
             raise ValueError("an upstream's url carries no user or password")
         if parts.query or parts.fragment:
@@ -98,7 +98,7 @@ class Kafka(Strict):
     bootstrap_servers: str | None = None
     partitions: Annotated[int, Field(ge=1, le=1024)] = 4
     replication_factor: Annotated[int, Field(ge=1)] = 1
-    security: dict[str, str] = Field(default_factory=dict)
+    security: dict[str, str] = Field(default_factory=dict, repr=False)
 
     @model_validator(mode="before")
     @classmethod
@@ -238,7 +238,7 @@ def load_settings(path: Path | None) -> Settings:
         except OSError as error:
             raise SettingsError(f"{path}: cannot read it ({error.strerror}); `penstock init` writes one") from error
         except yaml.YAMLError as error:
-            raise SettingsError(f"{path}: not YAML: {error}") from error
+            raise SettingsError(f"{path}: {not_yaml(error)}") from error
     if not isinstance(content, dict) or "base" in content:
         raise SettingsError(f"{path}: must be a mapping of the keys in penstock.example.yaml")
     try:

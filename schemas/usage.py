@@ -100,6 +100,7 @@ class UnseenExchange(Contract):
     subject: str
     started_at_us: int
     seq: int
+    heard_us: int = Field(default=0, description="append time of the last frame that spoke of it")
 
 
 class MeterPosition(Contract):

@@ -23,7 +23,8 @@ _log = structlog.get_logger("penstock.streams.running")
 
 
 class Running:
-    """`exchange` while it runs. `born_at_bytes`: how many bytes of its partition had been read when it began.
+    """`exchange` while it runs. `born_at_bytes`: how many bytes of its partition had been read when it began;
+    `heard_us`: append time of the last frame that spoke of it.
 
     Its limits are known once its prompt is counted: nothing is said of it before, but for its end.
     """
@@ -31,6 +32,7 @@ class Running:
     def __init__(self, exchange: Exchange, born_at_bytes: int, rules: Rules) -> None:
         self.exchange = exchange
         self.born_at_bytes = born_at_bytes
+        self.heard_us = 0
         self._rules = rules
         self._shared: tuple[Applied, ...] | None = None
         self._own: OwnLimits | None = None

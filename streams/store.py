@@ -5,6 +5,7 @@ are there, with content and facts. After any error the outcome is unknown, so ma
 caller tries again from what the store says.
 """
 
+import struct
 import time
 from collections.abc import Sequence
 from typing import Any, Final
@@ -163,7 +164,7 @@ class _Outcome:
         if error is None:
             return
         self._store.close()
-        if isinstance(error, DataError):
+        if isinstance(error, DataError | ArithmeticError | TypeError | struct.error):
             raise ValueError("a row does not fit its table") from error
         if isinstance(error, ClickHouseError | urllib3.exceptions.HTTPError | OSError):
             first_line = (str(error).splitlines() or [""])[0][:200]

@@ -21,9 +21,13 @@ from .running import UNSEEN, Running, born_at_us
 ENDED_KEPT: Final = 20_000
 """Ids of ended exchanges that are remembered: what the tap sends of them afterwards is a repeat."""
 
+QUIET_US: Final = 24 * 3_600_000_000
+"""An exchange of which nothing came for so long has lost its end: its tap dropped it, or is gone for good."""
+
 
 class Tally:
-    """One traffic partition. `next_offset` is the first frame that it has not taken in, None before the first."""
+    """One traffic partition. `next_offset` is the first frame that it has not taken in, None before the first; `open`
+    holds the running exchanges, the one that was heard of longest ago first."""
 
     def __init__(self, partition: int, rules: Rules) -> None:
         self.partition = partition
@@ -60,11 +64,12 @@ class Tally:
     def adopt(self, position: MeterPosition) -> None:
         """Takes over what `position` says of exchanges that cannot be read again; those it calls open are rebuilt."""
         self.next_offset = position.next_offset
-        for name, unseen in position.unseen.items():
+        for name, unseen in sorted(position.unseen.items(), key=lambda item: item[1].heard_us):
             birth = Birth(unseen.tap, unseen.epoch, UNSEEN, unseen.started_at_us)
             exchange = Exchange(name, birth, self._rules.body_max_bytes, prefix_unseen=True)
             exchange.subject, exchange.last_seq = unseen.subject, unseen.seq
-            self.open[name] = Running(exchange, self._bytes, self._rules)
+            running = self.open[name] = Running(exchange, self._bytes, self._rules)
+            running.heard_us = unseen.heard_us
 
     def position(self) -> MeterPosition:
         """Where a successor may go on, and from where it must read again for what runs now."""
@@ -81,6 +86,7 @@ class Tally:
                     subject=exchange.subject,
                     started_at_us=birth.started_at_us,
                     seq=exchange.last_seq,
+                    heard_us=running.heard_us,
                 )
         return MeterPosition(partition=self.partition, next_offset=self.next_offset or 0, open=opened, unseen=unseen)
 
@@ -96,6 +102,8 @@ class Tally:
                 if running is None:
                     continue
                 said += running.feed(event, frame.appended_us, now_us)
+                running.heard_us = frame.appended_us
+                self.open[event.exchangeid] = self.open.pop(event.exchangeid)
                 touched[event.exchangeid] = index
                 ended = [running] if running.exchange.completion else []
             else:
@@ -105,6 +113,10 @@ class Tally:
                 emissions, finals = self._end(running, frame, index, now_us)
                 said += emissions
                 totals += finals
+        for running in self._silent(frame) if wanted is None else ():
+            emissions, finals = self._end(running, frame, len(frame.events), now_us)
+            said += emissions
+            totals += finals
         self._bytes += frame.size_bytes
         for name, index in touched.items():
             totals += self.open[name].totals(_place(frame, index))
@@ -136,6 +148,17 @@ class Tally:
             if birth.tap == started.tap and birth.epoch < started.epoch:
                 self.open[name].exchange.abandon("the tap ended before the exchange did")
                 found.append(self.open[name])
+        return found
+
+    def _silent(self, frame: TrafficFrame) -> list[Running]:
+        """The exchanges whose end never came, by Kafka's clock. What a gap swallowed must not count as running, nor be
+        remembered, for ever."""
+        found = []
+        for running in self.open.values():
+            if running.heard_us > frame.appended_us - QUIET_US:
+                break
+            running.exchange.abandon("nothing more came of it for 24 hours")
+            found.append(running)
         return found
 
     def _end(

@@ -62,3 +62,11 @@ def test_unknown_security_keys_and_variables_are_named(tmp_path: Path) -> None:
         kafka_client(load_settings(config))
     with pytest.raises(SettingsError, match="PENSTOCK_ABSENT"):
         secret_text("env:PENSTOCK_ABSENT", tmp_path)
+
+
+@pytest.mark.parametrize("security", ["sasl_plain_password: 'file:absent'", "ssl_cafile: absent"])
+def test_a_secret_or_certificate_that_is_not_there_is_named(tmp_path: Path, security: str) -> None:
+    config = tmp_path / "penstock.yaml"
+    config.write_text(f"kafka: {{bootstrap_servers: 'a:1', security: {{{security}}}}}")
+    with pytest.raises(SettingsError, match="absent"):
+        kafka_client(load_settings(config))

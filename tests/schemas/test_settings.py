@@ -41,7 +41,7 @@ def test_variables_win_over_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyP
         ("tap: {listen: 'h:99999'}", "is no address"),
         ("tap: {audit: strict}", "needs mode: enforce"),
         ("upstreams: [{name: v1, url: 'http://a'}]", "is a path of the first upstream"),
-        ("upstreams: [{name: a, url: 'ftp://a'}]", "is no URL such as"),
+        ("upstreams: [{name: a, url: 'ftp://a'}]", "write a URL such as"),
         ("upstreams: [{name: a, url: 'http://u:p@a'}]", "carries no user or password"),
         ("upstreams: [{name: a, url: 'http://a?b'}]", "ends with its path"),
         ("upstreams: [{name: a, url: 'http://a'}, {name: a, url: 'http://b'}]", "'a' stands twice"),
@@ -65,3 +65,21 @@ def test_an_absent_file_says_what_to_do(tmp_path: Path) -> None:
 def test_passwords_do_not_show(tmp_path: Path) -> None:
     settings = load(tmp_path, "clickhouse: {url: 'http://a', password: hunter2, reader_password: hunter3}")
     assert "hunter" not in repr(settings)
+    settings = load(tmp_path, "kafka: {bootstrap_servers: 'a:1', security: {sasl_plain_password: hunter2}}")
+    assert "hunter" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "clickhouse: {url: 'http://a', password: hunter2",
+        "clickhouse:\n  password: 'hunter2\n",
+        "clickhouse: {password: hunter2}}",
+        "upstreams: [{name: a, url: 'htps://user:hunter2@a'}]",
+        "upstreams: [{name: a, url: 'https://user:hunter2@a'}]",
+    ],
+)
+def test_no_complaint_quotes_a_password(tmp_path: Path, text: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load(tmp_path, text)
+    assert "hunter" not in str(caught.value)

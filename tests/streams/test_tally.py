@@ -290,3 +290,33 @@ def test_a_deployment_costs_what_the_answering_model_costs_while_it_runs() -> No
     events = [*talk.prompt(), talk.sse({"model": "gpt-4o", "choices": [{"delta": {"content": " a a"}}]})]
     (total,) = models(run(tally, frame(0, events)), topics.USAGE)
     assert isinstance(total, UsageTotal) and total.totals.cost_usd > 0
+
+
+def test_an_exchange_whose_end_was_lost_ends_after_a_day_by_the_log() -> None:
+    lost, other = Talk(), Talk()
+    frames_of_a_day = [
+        frame(0, [*lost.prompt(), *other.prompt(), lost.words(2)]),
+        frame(40_000, [other.words(1)]),
+        frame(86_400, [other.words(1)]),
+        frame(86_401, [other.words(1)]),
+    ]
+    tally = Tally(0, rules(TEAM))
+    said = run(tally, *frames_of_a_day)
+    (settled,) = models(said, topics.ATTRIBUTION)
+    assert isinstance(settled, Attribution)
+    assert (settled.exchange_id, settled.outcome, settled.output.tokens) == (lost.id, "tap_error", 2)
+    finals = [total for total in models(said, topics.USAGE) if isinstance(total, UsageTotal) and total.final]
+    assert [(total.exchange_id, total.place.offset) for total in finals] == [(lost.id, 86_400)]
+    assert list(tally.open) == [other.id]
+
+
+def test_an_unseen_exchange_is_silent_since_the_same_moment_after_a_restart() -> None:
+    lost, other = Talk(), Talk()
+    tally = Tally(0, rules(TEAM, rewind_max_bytes=1))
+    run(tally, frame(0, [*lost.prompt(), *other.prompt(), lost.words(2)]), frame(40_000, [other.words(1)]))
+    position = tally.position()
+    assert position.unseen.keys() == {lost.id, other.id}
+    heir = Tally(0, rules(TEAM, rewind_max_bytes=1))
+    heir.adopt(MeterPosition.model_validate_json(position.model_dump_json()))
+    assert models(run(heir, frame(86_399, [other.words(1)])), topics.ATTRIBUTION) == []
+    assert len(models(run(heir, frame(86_400, [other.words(1)])), topics.ATTRIBUTION)) == 1
