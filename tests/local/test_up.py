@@ -74,7 +74,7 @@ def test_a_killed_up_leaves_nothing_and_the_next_one_starts(up: subprocess.Popen
     watched = [os.pidfd_open(pid) for pid in found.values()]
     up.kill()
     for descriptor in watched:
-        assert select.select([descriptor], [], [], 60)[0]
+        assert select.select([descriptor], [], [], 120)[0]
         os.close(descriptor)
     with subprocess.Popen([*UP, "--config", str(config)], stdout=subprocess.PIPE, text=True) as again:
         printed_until(again, "Penstock is up")
