@@ -46,6 +46,7 @@ class Fault:
 class Report:
     """The result of `verify`. `ok` is false as soon as there is a fault.
 
+    `keys` are the public keys that were believed.
     accepted = stored + dead_lettered + duplicates + gap_events; rows = the first three;
     content_expected = content_present + content_erased + content_missing, the last of which are faults.
     `copies` counts the rows of the other tables that were held against the records they were made of.
@@ -53,6 +54,7 @@ class Report:
     """
 
     origin: str
+    keys: list[str] = field(default_factory=list)
     leaves: int = 0
     protected: int = 0
     checkpoints: int = 0

@@ -36,6 +36,7 @@ async def verify(settings: Settings, checkpoints: Path | None, key: str | None, 
     report = Report(settings.trail.origin)
     signed = SignedRoots()
     verifiers = public_keys(settings, key)
+    report.keys = [str(verifier) for verifier in verifiers]
     path = checkpoints or checkpoints_path(settings)
     _file(path, settings, verifiers, signed, report, required=checkpoints is not None)
     await _topic(settings, verifiers, signed, report)
