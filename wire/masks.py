@@ -8,10 +8,10 @@ import base64
 import binascii
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from functools import lru_cache
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
+from .escapes import Haystack, Place
 from .published import REQUEST_HEADERS, RESPONSE_HEADERS, published
 
 __all__ = [
@@ -26,9 +26,6 @@ __all__ = [
     "maskable",
     "published",
 ]
-
-Place = tuple[int, int]
-"""First byte and the byte after the last."""
 
 SHORTEST_BYTES: Final = 8
 """A shorter credential is not looked for in bodies: `test` or `dummy` would blot out ordinary words, and protects
@@ -154,34 +151,14 @@ def mask_body(body: bytes, credentials: Sequence[bytes]) -> tuple[bytes, list[Pl
 
     Found as it is, with JSON escapes (`\\/`, `\\u0073`) and percent-encoded, in any mixture of these.
     """
-    places: list[Place] = []
-    for credential in credentials:
-        if b"\\" in body or b"%" in body:
-            places += [found.span() for found in _shape(credential).finditer(body)]
-        elif credential in body:
-            places += [found.span() for found in re.finditer(re.escape(credential), body)]
+    haystack = Haystack(body)
+    places = _joined([place for credential in credentials for place in haystack.find(credential)])
     if not places:
         return body, []
-    places = _joined(places)
     masked = bytearray(body)
     for start, end in places:
         masked[start:end] = b"*" * (end - start)
     return bytes(masked), places
-
-
-@lru_cache(maxsize=256)
-def _shape(credential: bytes) -> re.Pattern[bytes]:
-    """A pattern for every way to write the credential."""
-    return re.compile(b"".join(map(_written, credential)))
-
-
-def _written(byte: int) -> bytes:
-    character = re.escape(bytes([byte]))
-    number = b"%02x" % byte
-    ways = [character, rb"\\u00(?i:%b)" % number, rb"%%(?i:%b)" % number]
-    if byte in b'/"\\':
-        ways.insert(0, rb"\\" + character)
-    return b"(?:" + b"|".join(ways) + b")"
 
 
 def _joined(places: list[Place]) -> list[Place]:
