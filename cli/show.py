@@ -9,6 +9,7 @@ import typer
 
 from penstock.schemas.errors import UsageError
 from penstock.schemas.settings import load_settings
+from penstock.trail.leaf import printable
 from penstock.trail.show import Body, Exchanges, Side
 from penstock.trail.show_text import event_json, event_lines, fact_lines
 
@@ -22,7 +23,7 @@ def run(
     as_json: Annotated[bool, typer.Option("--json", help="for programs")] = False,
 ) -> None:
     """Show what was asked, what came back and when, what it used, and what ended it. Exit 1 where there is no such
-    exchange, or where its bytes are not all there."""
+    exchange, where its bytes are not all there, or where they are not what was recorded."""
     chosen: dict[Side, bool] = {
         "raw-response": raw_response,
         "client-response": client_response,
@@ -43,6 +44,7 @@ def run(
                 print(line)
             for line in event_lines(exchanges.events(found)):
                 print(line)
+        _doubt(exchanges)
     finally:
         exchanges.close()
 
@@ -53,8 +55,16 @@ def _raw(exchanges: Exchanges, exchange_id: str, side: Side) -> None:
         sys.stdout.buffer.write(body.feed(event))
     sys.stdout.buffer.flush()
     doubt = body.doubt()
-    if doubt:
+    if doubt and not exchanges.doubts:
         print(f"penstock: {exchange_id}: {doubt}", file=sys.stderr)
+        raise typer.Exit(1)
+
+
+def _doubt(exchanges: Exchanges) -> None:
+    for doubt in exchanges.doubts:
+        print(f"penstock: {printable(doubt)}", file=sys.stderr)
+    if exchanges.doubts:
+        print("penstock: `penstock verify` tells more", file=sys.stderr)
         raise typer.Exit(1)
 
 

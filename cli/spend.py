@@ -9,8 +9,10 @@ from typing import Annotated, Final
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from penstock.schemas.settings import load_settings
+from penstock.trail.leaf import printable
 from penstock.trail.spend import Spend, read_since, read_spend
 
 PIPE_COLUMNS: Final = 160
@@ -44,7 +46,7 @@ def _table(groups: list[str], found: list[Spend]) -> Table:
         table.add_column(name, justify="right")
     for spend in found:
         table.add_row(
-            *(spend.group[name] or "–" for name in groups),
+            *(Text(printable(spend.group[name]) or "–") for name in groups),
             f"{spend.requests:,}",
             _of(spend.input_tokens, spend.cached_tokens, "cached"),
             _of(spend.output_tokens, spend.reasoning_tokens, "reasoning"),

@@ -44,6 +44,8 @@ def _print(report: Report) -> None:
     if report.last_checkpoint_s is not None:
         when = datetime.fromtimestamp(report.last_checkpoint_s, UTC).isoformat()
     print(f"log {report.origin}: {report.leaves:,} leaves, {report.checkpoints:,} checkpoints, the last at {when}")
+    for key in report.keys:
+        print(f"signed by:   {key}")
     print(f"protected:   {report.protected:,} rows, up to the last checkpoint")
     print(f"unprotected: {report.unprotected:,} rows, newer than it")
     print(
@@ -54,6 +56,7 @@ def _print(report: Report) -> None:
         f"content:     {report.content_expected:,} = present {report.content_present:,} (redacted "
         f"{report.content_redacted:,}) + erased {report.content_erased:,} + missing {report.content_missing:,}"
     )
+    print(f"copies:      {report.copies:,} rows of other tables held against their records")
     print(f"exchanges:   {report.exchanges:,}, of which open {report.exchanges_open:,}")
     for name, behind in report.lag.items():
         print(f"note: {name}: {behind:,} records are not recorded yet")

@@ -20,23 +20,25 @@ Span = tuple[int, int]
 
 @dataclass(slots=True)
 class Acts:
-    """Spans of frame numbers by (tap, epoch, partition), spans of offsets by (topic, partition), erased exchanges."""
+    """Spans of frame numbers by (tap, epoch, partition), spans of offsets by (topic, partition), erased exchanges with
+    where the act stands."""
 
     frames: dict[tuple[str, int, int], list[Span]] = field(default_factory=dict)
     offsets: dict[tuple[str, int], list[Span]] = field(default_factory=dict)
-    erased: set[str] = field(default_factory=set)
+    erased: dict[str, str] = field(default_factory=dict)
     torn: set[str] = field(default_factory=set)
     gaps: int = 0
     gap_events: int = 0
 
-    def feed(self, body: bytes) -> None:
+    def feed(self, body: bytes, where: str = "") -> None:
         """One act, as its record's value. What is no act, or no gap that can be understood, names nothing."""
         try:
             act = read_value(AuditEvent, body)
         except EventError:
             return
         if act.act == "erased":
-            self.erased.update(_exchanges(act))
+            for exchange in _exchanges(act):
+                self.erased.setdefault(exchange, where)
         elif act.act in ("gap", "gap_accepted"):
             self._gap(act)
 
@@ -68,13 +70,11 @@ class Acts:
 
 
 def _exchanges(act: AuditEvent) -> Iterable[str]:
-    if act.exchange_id:
-        yield act.exchange_id
-    if act.subject.startswith("exchange:"):
-        yield act.subject.removeprefix("exchange:")
     listed = act.details.get("exchanges", [])
-    if isinstance(listed, list):
-        yield from (str(found) for found in listed)
+    subject = act.subject.removeprefix("exchange:") if act.subject.startswith("exchange:") else ""
+    for found in (act.exchange_id, subject, *(listed if isinstance(listed, list) else ())):
+        if found and isinstance(found, str):  # the empty id stands for all that belongs to no exchange
+            yield found
 
 
 def _covered(spans: Iterable[Span], wanted: Span) -> bool:

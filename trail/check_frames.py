@@ -4,6 +4,7 @@ A tap numbers its frames densely from 0 per epoch and partition, and the events 
 missing was dropped by the tap, which says so in a gap, or lost.
 """
 
+from bisect import bisect_left
 from dataclasses import dataclass
 
 from .acts import Acts
@@ -14,25 +15,28 @@ from .report import Report
 
 @dataclass(frozen=True, slots=True)
 class FrameHole:
-    """Frame numbers `first` to `last` of a tap have not come. `offsets`: the hole in Kafka's offsets since its last
-    frame."""
+    """Frame numbers `first` to `last` of a tap have not come before the offset `at`. `offsets`: the hole in Kafka's
+    offsets since its last frame."""
 
     tap: str
     epoch: int
     first: int
     last: int
     where: str
+    at: int
     offsets: OffsetHole | None
 
 
 @dataclass(frozen=True, slots=True)
 class SeqHole:
-    """Events `first` to `last` of an exchange have not come."""
+    """Events `first` to `last` of an exchange have not come between the offsets `after` and `at`."""
 
     exchange: str
     first: int
     last: int
     where: str
+    after: int
+    at: int
     tap: str
     epoch: int
 
@@ -46,9 +50,9 @@ class FrameCheck:
         self._at: tuple[int, str, int] = (-1, "", 0)
         self._came: dict[tuple[str, int], int] = {}
         self._hole: OffsetHole | None = None
-        self._open: dict[bytes, int] = {}
+        self._open: dict[bytes, tuple[int, int]] = {}
         self._begin: Row | None = None
-        self._dead = 0
+        self._dead: list[int] = []
         self.frames: list[FrameHole] = []
         self.seqs: list[SeqHole] = []
 
@@ -57,7 +61,7 @@ class FrameCheck:
         self._begin = self._begin or row
         self._hole = hole or self._hole
         if row.kind == b"dead_letter":
-            self._dead += 1
+            self._dead.append(row.offset)
         tap = text(row.tap_id)
         if tap and (row.offset, tap, row.tap_epoch) != self._at:
             self._at = (row.offset, tap, row.tap_epoch)
@@ -68,11 +72,11 @@ class FrameCheck:
     def finish(self, partition: int, acts: Acts, topic: str) -> None:
         """After the last row: what no act names is a fault."""
         self._report.exchanges_open += len(self._open)
-        torn: set[tuple[str, int]] = {(tap, epoch) for tap, epoch, number in acts.frames if number == partition}
+        torn: dict[tuple[str, int], list[int]] = {}
         for hole in self.frames:
             beside = hole.offsets and acts.covers_offsets(topic, partition, (hole.offsets.first, hole.offsets.last))
             if acts.covers_frames(hole.tap, hole.epoch, partition, (hole.first, hole.last)) or beside:
-                torn.add((hole.tap, hole.epoch))
+                torn.setdefault((hole.tap, hole.epoch), []).append(hole.at)
                 continue
             self._report.fault(
                 "frames",
@@ -81,8 +85,9 @@ class FrameCheck:
                 f"gap names them",
             )
         for seq in self.seqs:
-            if seq.exchange in acts.torn or (seq.tap, seq.epoch) in torn or self._dead:
-                continue
+            torn_here = _any_between(torn.get((seq.tap, seq.epoch), []), seq.after + 1, seq.at)
+            if seq.exchange in acts.torn or torn_here or _any_between(self._dead, seq.after, seq.at):
+                continue  # of a dead letter nobody can tell the exchange
             self._report.fault(
                 "events",
                 seq.where,
@@ -98,7 +103,7 @@ class FrameCheck:
         if wanted is None:
             wanted = number if self._began_before(row) else 0
         if number > wanted:
-            self.frames.append(FrameHole(tap, row.tap_epoch, wanted, number - 1, str(row.position), hole))
+            self.frames.append(FrameHole(tap, row.tap_epoch, wanted, number - 1, str(row.position), row.offset, hole))
         elif number < wanted and not row.duplicate_of and not self._fill(key, number):
             self._report.fault(
                 "frames", str(row.position), f"frame {number} of tap {tap} (epoch {row.tap_epoch}) came twice"
@@ -115,7 +120,7 @@ class FrameCheck:
             if (hole.tap, hole.epoch) == key and hole.first <= number <= hole.last:
                 parts = ((hole.first, number - 1), (number + 1, hole.last))
                 self.frames[index : index + 1] = [
-                    FrameHole(hole.tap, hole.epoch, first, last, hole.where, hole.offsets)
+                    FrameHole(hole.tap, hole.epoch, first, last, hole.where, hole.at, hole.offsets)
                     for first, last in parts
                     if first <= last
                 ]
@@ -123,14 +128,21 @@ class FrameCheck:
         return False
 
     def _event(self, row: Row, tap: str) -> None:
-        wanted = self._open.get(row.exchange_id)
+        wanted, after = self._open.get(row.exchange_id, (None, -1))
         if wanted is None:
             self._report.exchanges += 1
             wanted = row.seq if self._began_before(row) else 0
         if row.seq > wanted:
             exchange = text(row.exchange_id)
-            self.seqs.append(SeqHole(exchange, wanted, row.seq - 1, str(row.position), tap, row.tap_epoch))
+            where = (str(row.position), after, row.offset)
+            self.seqs.append(SeqHole(exchange, wanted, row.seq - 1, *where, tap, row.tap_epoch))
         if row.kind == b"completion":
             self._open.pop(row.exchange_id, None)
         else:
-            self._open[row.exchange_id] = max(wanted, row.seq + 1)
+            self._open[row.exchange_id] = (max(wanted, row.seq + 1), row.offset)
+
+
+def _any_between(offsets: list[int], first: int, last: int) -> bool:
+    """Whether ascending `offsets` hold one from `first` to `last`."""
+    index = bisect_left(offsets, first)
+    return index < len(offsets) and offsets[index] <= last

@@ -55,6 +55,13 @@ class RowCheck:
             return hole
         return None
 
+    def has_rows(self, first: int, last: int) -> bool:
+        """Whether any row stands between two offsets: what a gap names is missing only where none does."""
+        if self.first is None or self._before is None:
+            return False
+        first, last = max(first, self.first.offset), min(last, self._before.offset)
+        return first <= last and not any(hole.first <= first and last <= hole.last for hole in self.holes)
+
     def _check_chain(self, row: Row, before: Row | None) -> None:
         wanted = ZERO if before is None else before.commitment
         if row.previous != wanted:

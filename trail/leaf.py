@@ -102,3 +102,10 @@ def row_hash(row: Row) -> bytes:
 def text(stored: bytes) -> str:
     """Stored text for a message: what does not decode is escaped."""
     return stored.decode("utf-8", "backslashreplace")
+
+
+def printable(message: str) -> str:
+    """Text that others wrote, for a terminal: whatever could steer it, or hide the lines around it, is escaped."""
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode() for character in message
+    )

@@ -3,6 +3,8 @@
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final, Literal
 
+from .leaf import printable
+
 FAULTS_KEPT: Final = 50
 """Of each kind: one damage must not hide another."""
 
@@ -95,11 +97,11 @@ class Report:
         self.fault_count += 1
         self.fault_kinds[kind] = self.fault_kinds.get(kind, 0) + 1
         if self.fault_kinds[kind] <= FAULTS_KEPT:
-            self.faults.append(Fault(kind, where, message))
+            self.faults.append(Fault(kind, printable(where), printable(message)))
 
     def note(self, message: str) -> None:
         """Adds what was not checked, or what a reader should know; no fault."""
-        self.notes.append(message)
+        self.notes.append(printable(message))
 
     def to_json(self) -> dict[str, Any]:
         """The report as JSON values."""

@@ -1,4 +1,4 @@
-"""Edge: one exchange as the store holds it: its facts, and its events in order."""
+"""Edge: one exchange as the store holds it: its facts, and its events in order, each held against its leaf's row."""
 
 import hashlib
 from collections.abc import Iterator
@@ -11,7 +11,9 @@ from penstock.schemas.events import Completion
 from penstock.schemas.settings import Settings
 from penstock.schemas.topics import TRAFFIC
 
-from .check_content import COLUMNS, Content
+from .check_content import COLUMNS, Content, altered
+from .leaf import Row
+from .ledger import Ledger
 from .show_text import Facts
 from .store import connect, store_errors
 
@@ -26,9 +28,12 @@ class Exchanges:
 
     def __init__(self, settings: Settings) -> None:
         self._client = connect(settings, "reader")
+        self._ledger = Ledger(settings, "reader")
+        self.doubts: list[str] = []
 
     def close(self) -> None:
         self._client.close()
+        self._ledger.close()
 
     def find(self, prefix: str) -> str:
         """The id that begins with `prefix`. PenstockError (exit code 1) where none does, UsageError where more do."""
@@ -62,20 +67,37 @@ class Exchanges:
         )
 
     def events(self, exchange_id: str) -> Iterator[Content]:
-        """The traffic events of the exchange in order, a hundred in memory at a time; second copies are left out."""
+        """The traffic events of the exchange in order, a hundred in memory at a time; second copies are left out.
+
+        What contradicts its row in events_log goes to `doubts`; content without a row is no event and is left out.
+        """
         last = -1
         while True:
             with store_errors():
                 page = self._client.query(
                     f"SELECT {COLUMNS} FROM penstock.content FINAL WHERE exchange_id = {{id:String}} AND seq > {last} "
-                    f"AND topic = '{TRAFFIC}' AND NOT duplicate ORDER BY seq LIMIT {_PAGE_EVENTS}",
+                    f"AND topic = '{TRAFFIC}' AND NOT duplicate ORDER BY seq LIMIT {_PAGE_EVENTS} WITH TIES",
                     parameters={"id": exchange_id},
                     query_formats=_BYTES,
                 ).result_rows
-            yield from map(Content._make, page)
+            yield from self._vouched([Content._make(row) for row in page])
             if len(page) < _PAGE_EVENTS:
                 return
             last = page[-1][5]
+
+    def _vouched(self, page: list[Content]) -> Iterator[Content]:
+        places = ", ".join(str(content.position[1:]) for content in page)
+        where = f"topic = '{TRAFFIC}' AND (partition, offset, frame_index) IN ({places})" if page else "0"
+        rows = {row.position: row for row in self._ledger.rows(where)}
+        for content in page:
+            row = rows.get(content.position)
+            if row is not None and (row.exchange_id, row.event_id) != (content.exchange_id, content.event_id):
+                row = None  # content that was put beside that of the event that stands there
+            wrong = doubt_of(content, row)
+            if wrong:
+                self.doubts.append(f"event {content.seq} at {content.position}: {wrong}")
+            if row is not None:
+                yield content
 
     def _query(self, sql: str, exchange_id: str) -> list[tuple[Any, ...]]:
         with store_errors():
@@ -88,6 +110,15 @@ class Exchanges:
                 parameters={"id": exchange_id},
             )
         return list(found.named_results())
+
+
+def doubt_of(content: Content, row: Row | None) -> str:
+    """Why this content may not be what was recorded; empty where its row says that it is."""
+    if row is None:
+        return "no event vouches for it; it is left out"
+    if content.is_erased:
+        return "its content was erased or emptied"
+    return altered(row, content)
 
 
 class Body:

@@ -12,6 +12,7 @@ from penstock.schemas.events import Api
 from penstock.wire.chunk import ChunkReader
 
 from .check_content import Content
+from .leaf import printable, text
 
 PROMPT_CHARS: Final = 1500
 _FACTS: Final = (
@@ -51,7 +52,7 @@ def fact_lines(exchange_id: str, facts: Facts) -> Iterator[str]:
     for kill in facts.kills:
         cut = "" if kill["cut_ms"] is None else f", {kill['cut_ms']:.1f} ms after the crossing"
         over = f"{kill['overshoot_tokens']} tokens over"
-        yield f"  killed           {kill['scope']}: {printable(kill['reason'])}{cut}; {over}"
+        yield f"  killed           {printable(kill['scope'])}: {printable(kill['reason'])}{cut}; {over}"
 
 
 def event_lines(events: Iterable[Content]) -> Iterator[str]:
@@ -65,25 +66,25 @@ def event_lines(events: Iterable[Content]) -> Iterator[str]:
             reader = ChunkReader(api_of(event.body))
         after_ms = (event.occurred_at_us - began) / 1000
         marks = " withheld" * event.withheld + " redacted" * bool(event.redacted)
-        head = f"{after_ms:>10.1f} ms  {event.seq:>5} {event.kind.decode():<10} {event.origin.decode():<8}"
+        head = f"{after_ms:>10.1f} ms  {event.seq:>5} {_word(event.kind):<10} {_word(event.origin):<8}"
         yield f"{head} {len(event.body):>8} B{marks}  {_says(event, reader)}".rstrip()
         if event.kind == b"chunk" and not is_sse(event.body):
             whole += event.body
     if whole and reader is not None:
         reader.feed_body(bytes(whole))
-        for channel, text in reader.new_text():
-            yield f"  {channel}: {printable(text)}"
+        for channel, said in reader.new_text():
+            yield f"  {channel}: {printable(said)}"
 
 
 def event_json(event: Content) -> dict[str, Any]:
     """An event as JSON values: `data` if its bytes are text, else `data_base64`."""
     shown: dict[str, Any] = {
         "seq": event.seq,
-        "kind": event.kind.decode(),
-        "origin": event.origin.decode(),
+        "kind": text(event.kind),
+        "origin": text(event.origin),
         "part": event.part,
         "withheld": event.withheld,
-        "redacted": event.redacted.decode(),
+        "redacted": text(event.redacted),
         "occurred_at_us": event.occurred_at_us,
     }
     try:
@@ -107,25 +108,22 @@ def is_sse(body: bytes) -> bool:
     return body.startswith((b"data:", b"event:", b":", b"id:", b"retry:"))
 
 
-def printable(text: str) -> str:
-    """Recorded text for a terminal: whatever could steer it is escaped."""
-    return "".join(
-        character if character.isprintable() else character.encode("unicode_escape").decode() for character in text
-    )
-
-
 def _says(event: Content, reader: ChunkReader | None) -> str:
     if event.kind == b"chunk":
         if reader is None or not is_sse(event.body):
             return ""
         reader.feed_event(event.body)
         return " ".join(
-            printable(text if channel.endswith("/content") else f"[{channel}] {text}")
-            for channel, text in reader.new_text()
+            printable(said if channel.endswith("/content") else f"[{channel}] {said}")
+            for channel, said in reader.new_text()
         )
-    text = event.body.decode("utf-8", "replace")
-    more = f" … {len(text) - PROMPT_CHARS} more" if len(text) > PROMPT_CHARS else ""
-    return printable(text[:PROMPT_CHARS]) + more
+    said = event.body.decode("utf-8", "replace")
+    more = f" … {len(said) - PROMPT_CHARS} more" if len(said) > PROMPT_CHARS else ""
+    return printable(said[:PROMPT_CHARS]) + more
+
+
+def _word(stored: bytes) -> str:
+    return printable(text(stored))
 
 
 def _source(used: dict[str, Any], side: str) -> str:

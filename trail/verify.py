@@ -23,6 +23,7 @@ from .report import Report
 from .seal_state import checkpoints_path, public_key_path
 from .signed import SignedRoots
 from .verify_added import Ends, check_ahead, content_ahead
+from .verify_dead import check_dead, unexplained
 from .verify_leaves import Progress, verify_leaves
 from .verify_rows import RowVerifier
 
@@ -45,11 +46,12 @@ async def verify(settings: Settings, checkpoints: Path | None, key: str | None, 
     try:
         protected = verify_leaves(ledger, signed, report, progress)
         places = RowVerifier(ledger, protected, report, progress).run()
-        ahead = content_ahead(ledger, places)
+        ahead, dead = content_ahead(ledger, places), unexplained(ledger)
         if not signed.count and report.rows:
             report.fault("checkpoint", path.name, f"no checkpoint was found, so nothing protects {report.rows} rows")
         ends = await _lag(settings, ledger, report)
         check_ahead(ahead, ends, report)
+        check_dead(ledger, dead, ends, report)
     finally:
         ledger.close()
     return report

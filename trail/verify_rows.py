@@ -23,6 +23,7 @@ CHUNK_PROMPTS: Final = 200
 _COUNTED: Final = ("rows", "stored", "dead_lettered", "duplicates", "unprotected")
 MISSING_KEPT: Final = 100_000
 UNSEALED_NAMED: Final = 20
+ACTS_NAMED: Final = 20
 
 
 class RowVerifier:
@@ -36,6 +37,7 @@ class RowVerifier:
         self._acts = Acts()
         self._copies = CopyVerifier(ledger, report)
         self._matched = 0
+        self._relied: dict[str, int] = {}
         self._missing: list[tuple[str, str]] = []
         self._finishing: list[tuple[Partition, RowCheck, FrameCheck | None]] = []
         self._done = 0
@@ -115,7 +117,7 @@ class RowVerifier:
         if found:
             self._report.fault("content_altered", str(row.position), f"its content was altered: {found}")
         elif text(row.topic) == AUDIT:
-            self._acts.feed(content.body)
+            self._acts.feed(content.body, self._act_place(row))
         return not found
 
     def _second_copies(self, chunk: list[Row]) -> None:
@@ -128,12 +130,23 @@ class RowVerifier:
 
     def _gone(self, exchange: str, where: str, what: str) -> None:
         if exchange in self._acts.erased:
-            self._report.content_erased += 1
+            self._erased(exchange)
         elif len(self._missing) < MISSING_KEPT:
             self._missing.append((exchange, f"{where}\n{what}"))
         else:
             self._report.content_missing += 1
             self._report.fault("content_missing", where, what)
+
+    def _act_place(self, row: Row) -> str:
+        """Where an act stands, and whether a checkpoint covers it: who may write the store may write a newer one."""
+        limit = self._protected.places.get((row.topic, row.partition), (-1, 0))
+        newer = (row.offset, row.frame_index) > limit
+        return f"{row.position}{', which no checkpoint covers yet' if newer else ''}"
+
+    def _erased(self, exchange: str) -> None:
+        self._report.content_erased += 1
+        where = self._acts.erased[exchange]
+        self._relied[where] = self._relied.get(where, 0) + 1
 
     def _late_acts(self, audit: dict[Partition, Place]) -> None:
         """Acts that were recorded while the other topics were read may name what was missing there."""
@@ -143,25 +156,32 @@ class RowVerifier:
                 for content in self._ledger.contents(chunk):
                     row = rows.get(content.position)
                     if row is not None and not altered(row, content):
-                        self._acts.feed(content.body)
+                        self._acts.feed(content.body, self._act_place(row))
 
     def _conclude(self) -> None:
         report = self._report
         for exchange, fault in self._missing:
             if exchange in self._acts.erased:
-                report.content_erased += 1
+                self._erased(exchange)
             else:
                 where, _, what = fault.partition("\n")
                 report.content_missing += 1
                 report.fault("content_missing", where, what)
         for (topic, number), rows, frames in self._finishing:
             name = text(topic)
+            for first, last in self._acts.offsets.get((name, number), ()):
+                if rows.has_rows(first, last):
+                    report.note(f"a gap names offsets {first}–{last} of {name}/{number}, though some of them have rows")
             for hole in rows.holes:
                 if not self._acts.covers_offsets(name, number, (hole.first, hole.last)):
                     what = f"offsets {hole.first}–{hole.last} have no row, and no gap names them"
                     report.fault("offsets", f"{name}/{number}", what)
             if frames is not None:
                 frames.finish(number, self._acts, name)
+        for where, count in list(self._relied.items())[:ACTS_NAMED]:
+            report.note(f"the content of {count} events is gone by the act of erasure {where}")
+        if len(self._relied) > ACTS_NAMED:
+            report.note(f"{len(self._relied) - ACTS_NAMED} more acts of erasure account for content that is gone")
         report.gaps, report.gap_events = self._acts.gaps, self._acts.gap_events
 
 

@@ -127,12 +127,12 @@ class Deployment:
         named = ((frames.HEADER_TAP, b"t1"), (frames.HEADER_EPOCH, b"7"), (frames.HEADER_FRAME, b"%d" % offset))
         return Source(topics.TRAFFIC, partition, offset, None, frames.write_frame(events), named, AT_US // 1000)
 
-    def act(self, **fields: Any) -> Source:
+    def act(self, event_id: str = "", **fields: Any) -> Source:
         """The next record of the audit topic."""
         offset = self._next(topics.AUDIT, 0)
         event = audit.AuditEvent.model_validate({"subject": "s", "actor": "cli:test", "at_us": AT_US, **fields})
         record = write_record(
-            event, id=f"act/{offset}", type=audit.TYPE, source="/cli", subject=event.subject, time_us=AT_US
+            event, id=event_id or f"act/{offset}", type=audit.TYPE, source="/cli", subject=event.subject, time_us=AT_US
         )
         return Source(topics.AUDIT, 0, offset, b"s", record.value, tuple(record.headers()), AT_US // 1000)
 

@@ -142,6 +142,7 @@ async def test_an_event_turned_into_a_dead_letter_before_it_is_sealed(deployment
 async def test_a_genuine_dead_letter_is_fine(deployment: Deployment) -> None:
     frame = deployment.frame([b'{"not":"an event"}'])
     deployment.record(frame, Source(*(TRAFFIC, 1, 0, None, b"no frame", frame.headers, frame.appended_at_ms)))
+    deployment.record(*(deployment.act(act="dead_letter", event_id=f"dead/{TRAFFIC}/{n}/0/0/audit") for n in (0, 1)))
     await deployment.seal()
     report = await deployment.verify()
     assert report.ok, report.faults

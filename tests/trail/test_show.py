@@ -5,9 +5,10 @@ import json
 import pytest
 
 from penstock.trail.check_content import Content
-from penstock.trail.show_text import PROMPT_CHARS, Facts, api_of, event_json, event_lines, fact_lines, printable
+from penstock.trail.leaf import printable
+from penstock.trail.show_text import PROMPT_CHARS, Facts, api_of, event_json, event_lines, fact_lines
 
-from .deployment import AT_US, SSE, Deployment
+from .deployment import AT_US, SSE, Deployment, at, replaced
 from .rows import TOPIC
 
 UPSTREAM = b"".join(SSE % number for number in range(6))
@@ -54,6 +55,15 @@ def test_unknown_and_ambiguous_ids_and_bytes_that_are_not_all_there(deployment: 
     assert torn.returncode == 1
     assert torn.stdout == UPSTREAM.replace(SSE % 1, b"")
     assert b"the tap saw" in torn.stderr
+
+
+@pytest.mark.services
+def test_content_that_was_altered_or_added_is_not_shown_as_recorded(deployment: Deployment) -> None:
+    exchange = deployment.exchange()
+    deployment.alter(replaced("content", at(1, 1), "'x/9' AS event_id, 'forged' AS body"))
+    added = deployment.penstock("show", exchange, "--raw-response")
+    assert (added.stdout, added.returncode) == (UPSTREAM, 1)
+    assert b"event 4 at penstock.traffic.v1/0/1/1: " in added.stderr
 
 
 def event(seq: int, kind: bytes, body: bytes, part: int = 0) -> Content:
