@@ -9,12 +9,13 @@ from .events import Contract
 
 TYPE = "penstock.key.v1"
 HASH_PREFIX = "hmac-sha256:"
+KEY_ID = r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,127}$"
 
 
 class KeyRecord(Contract):
     """One key. `hash` is `hmac-sha256:<64 hex>` of the credential under the deployment's pepper."""
 
-    id: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,127}$")]
+    id: Annotated[str, Field(pattern=KEY_ID)]
     hash: Annotated[str, Field(pattern=r"^hmac-sha256:[0-9a-f]{64}$")]
     org: str = ""
     team: str = ""

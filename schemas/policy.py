@@ -1,6 +1,7 @@
 """policy.yaml: who owns the rules, and what they are (`load_policy`; `penstock policy check` prints what it says)."""
 
 import hashlib
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Literal
@@ -10,6 +11,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from .errors import PolicyError
+from .handwritten import not_yaml, read_yaml
 from .keys import KeyRecord
 
 ScopeKind = Literal["org", "team", "app", "user", "sa", "key", "model", "exchange"]
@@ -86,7 +88,9 @@ class Policy(Strict):
     @field_validator("version", mode="before")
     @classmethod
     def _text(cls, value: object) -> object:
-        return str(value) if isinstance(value, int | float) else value
+        if isinstance(value, bool | float | date):
+            raise ValueError('write it in quotes, such as "2026-11-24": without them YAML reads more than text in it')
+        return str(value) if isinstance(value, int) else value
 
     @model_validator(mode="after")
     def _unique(self) -> "Policy":
@@ -94,6 +98,10 @@ class Policy(Strict):
             doubled = sorted({x for x in ids if ids.count(x) > 1})
             if doubled:
                 raise ValueError(f"{what}: id {doubled[0]!r} stands twice")
+        owners: dict[str, str] = {}
+        for key in self.keys:
+            if owners.setdefault(key.hash, key.id) != key.id:
+                raise ValueError(f"keys: {owners[key.hash]!r} and {key.id!r} have one hash: a credential is one key's")
         return self
 
     @classmethod
@@ -114,13 +122,11 @@ def load_policy(path: Path | None) -> Policy:
     if path is None:
         return Policy.nothing()
     try:
-        text = path.read_text()
+        content = read_yaml(path)
     except OSError as error:
         raise PolicyError(
             f"{path}: cannot read the policy ({error.strerror}); remove `policy:` to run without one"
         ) from error
-    try:
-        content = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise PolicyError(f"{path}: {not_yaml(error)}") from error
     if not isinstance(content, dict):
@@ -136,15 +142,12 @@ def policy_digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def not_yaml(error: yaml.YAMLError) -> str:
-    """What is wrong and where; never the line itself, which may hold a password."""
-    mark = getattr(error, "problem_mark", None)
-    where = f" in line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-    return f"not YAML{where}: {getattr(error, 'problem', None) or type(error).__name__}"
-
-
 def explain(error: ValidationError) -> list[str]:
     """One sentence per mistake: where it is, and what is wrong with it."""
     return [
-        f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg'].removeprefix('Value error, ')}" for e in error.errors()
+        f"{'.'.join(map(str, e['loc'])) or 'file'}: {_WORDS.get(e['type'], e['msg'].removeprefix('Value error, '))}"
+        for e in error.errors()
     ]
+
+
+_WORDS = {"extra_forbidden": "there is no such key", "missing": "this key is needed"}

@@ -1,5 +1,7 @@
 """penstock.yaml: one file, every key also `PENSTOCK_…` (`PENSTOCK_TAP__LISTEN=…`). Read with `load_settings`."""
 
+import re
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -10,7 +12,9 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSetti
 
 from .errors import SettingsError
 from .events import Dialect
-from .policy import Strict, explain, not_yaml
+from .handwritten import not_yaml, read_yaml
+from .keys import KEY_ID
+from .policy import Strict, explain
 
 
 def _address(value: str) -> str:
@@ -20,7 +24,19 @@ def _address(value: str) -> str:
     return value
 
 
+def _caller(value: str) -> str:
+    try:
+        ip_network(value, strict=False)
+    except ValueError as error:
+        if not re.fullmatch(KEY_ID, value.removeprefix("key:")):
+            raise ValueError(f"{value!r} is neither a network such as 10.0.0.0/8 nor the id of a key") from error
+    return value
+
+
 Address = Annotated[str, AfterValidator(_address)]
+Caller = Annotated[str, AfterValidator(_caller)]
+HeaderName = Annotated[str, Field(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")]
+"""A token of RFC 9110, 5.6.2."""
 
 
 class Timeouts(Strict):
@@ -46,9 +62,9 @@ class Tap(Strict):
     body_max_bytes: Annotated[int, Field(ge=1024)] = 268_435_456
     header_max_bytes: Annotated[int, Field(ge=1024)] = 65_536
     queue_max_bytes: Annotated[int, Field(ge=1_048_576)] = 268_435_456
-    trusted_callers: tuple[str, ...] = ()
-    credential_headers: tuple[str, ...] = ()
-    published_headers: tuple[str, ...] = ()
+    trusted_callers: tuple[Caller, ...] = ()
+    credential_headers: tuple[HeaderName, ...] = ()
+    published_headers: tuple[HeaderName, ...] = ()
     timeouts: Timeouts = Timeouts()
 
     @model_validator(mode="after")
@@ -147,7 +163,7 @@ class Trail(Strict):
 
     origin: Annotated[str, Field(pattern=r"^[^\s+]+$")] = "localhost/penstock"
     checkpoint_every_s: Annotated[float, Field(gt=0)] = 10.0
-    checkpoints_file: str = "checkpoints.txt"
+    checkpoints_file: Annotated[str, Field(min_length=1)] = "checkpoints.txt"
 
 
 class Streams(Strict):
@@ -187,7 +203,7 @@ class Settings(BaseSettings):
     streams: Streams = Streams()
     secrets: Secrets = Secrets()
     policy: str | None = None
-    state_dir: str = ".penstock"
+    state_dir: Annotated[str, Field(min_length=1)] = ".penstock"
     base: Path = Field(default=Path(), exclude=True)
 
     @classmethod
@@ -234,7 +250,7 @@ def load_settings(path: Path | None) -> Settings:
     content: Any = {}
     if path is not None:
         try:
-            content = yaml.safe_load(path.read_text()) or {}
+            content = read_yaml(path) or {}
         except OSError as error:
             raise SettingsError(f"{path}: cannot read it ({error.strerror}); `penstock init` writes one") from error
         except yaml.YAMLError as error:

@@ -35,8 +35,8 @@ def test_a_version_may_look_like_a_number(tmp_path: Path) -> None:
     [
         ("- a list", "mapping that starts with `owner:`"),
         ("owner: [", "not YAML"),
-        ("version: 1", "owner: Field required"),
-        (HEAD + "limit: []", "limit: Extra inputs"),
+        ("version: 1", "owner: this key is needed"),
+        (HEAD + "limit: []", "limit: there is no such key"),
         (
             HEAD + "limits: [{id: a, scope: squad:x, unit: requests, amount: 1}]",
             "limits.0.scope: 'squad:x' is no scope",
@@ -52,6 +52,18 @@ def test_a_version_may_look_like_a_number(tmp_path: Path) -> None:
             "limits: id 'a' stands twice",
         ),
         (HEAD + "keys: [{id: a, hash: plain}]", "keys.0.hash"),
+        (
+            HEAD
+            + "keys: [{id: a, hash: 'hmac-sha256:"
+            + "0" * 64
+            + "'}, {id: b, hash: 'hmac-sha256:"
+            + "0" * 64
+            + "'}]",
+            "'a' and 'b' have one hash",
+        ),
+        (HEAD + "limits: []\nkeys: []\nlimits: []", "in line 5, column 1: 'limits' stands twice"),
+        (HEAD.replace("2026-11-23.1", "2026-11-23"), "version: write it in quotes"),
+        (HEAD.replace("2026-11-23.1", "1.10"), "version: write it in quotes"),
     ],
 )
 def test_mistakes_name_file_and_place(tmp_path: Path, text: str, complaint: str) -> None:
@@ -59,6 +71,12 @@ def test_mistakes_name_file_and_place(tmp_path: Path, text: str, complaint: str)
         load(tmp_path, text)
     assert complaint in str(caught.value)
     assert "policy.yaml" in str(caught.value)
+
+
+def test_bytes_that_are_no_text(tmp_path: Path) -> None:
+    (tmp_path / "policy.yaml").write_bytes(b"owner: \xff\x80")
+    with pytest.raises(PolicyError, match=r"policy.yaml: not YAML: invalid"):
+        load_policy(tmp_path / "policy.yaml")
 
 
 def test_an_absent_file_says_what_to_do(tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ def test_variables_win_over_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyP
         ("- a", "must be a mapping"),
         ("tap: [", "not YAML"),
         ("base: /", "must be a mapping"),
-        ("tap: {lisen: x}", "tap.lisen: Extra inputs"),
+        ("tap: {lisen: x}", "tap.lisen: there is no such key"),
         ("tap: {listen: '8080'}", "tap.listen: '8080' is no address: write HOST:PORT"),
         ("tap: {listen: 'h:99999'}", "is no address"),
         ("tap: {audit: strict}", "needs mode: enforce"),
@@ -48,6 +48,11 @@ def test_variables_win_over_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyP
         ("kafka: {embedded: {listen: 'a:1'}, bootstrap_servers: 'b:2'}", "not both"),
         ("clickhouse: {embedded: {listen: 'a:1'}, url: 'http://b'}", "not both"),
         ("trail: {origin: 'a b'}", "trail.origin"),
+        ("trail: {checkpoints_file: ''}", "trail.checkpoints_file"),
+        ("state_dir: ''", "state_dir"),
+        ("tap: {listen: 'a:1', listen: 'a:2'}", "in line 1, column 22: 'listen' stands twice"),
+        ("tap: {trusted_callers: ['999.0.0.0/8']}", "neither a network such as 10.0.0.0/8 nor the id of a key"),
+        ("tap: {credential_headers: ['x key']}", "tap.credential_headers.0"),
     ],
 )
 def test_mistakes_name_file_and_key(tmp_path: Path, text: str, complaint: str) -> None:
@@ -55,6 +60,17 @@ def test_mistakes_name_file_and_key(tmp_path: Path, text: str, complaint: str) -
         load(tmp_path, text)
     assert complaint in str(caught.value)
     assert "penstock.yaml" in str(caught.value)
+
+
+def test_callers_are_networks_or_keys(tmp_path: Path) -> None:
+    callers = ("10.0.0.0/8", "10.1.2.3/8", "::1", "gateway-key", "key:gateway-key")
+    assert load(tmp_path, f"tap: {{trusted_callers: {list(callers)}}}").tap.trusted_callers == callers
+
+
+def test_bytes_that_are_no_text(tmp_path: Path) -> None:
+    (tmp_path / "penstock.yaml").write_bytes(b"tap: \xff\x80")
+    with pytest.raises(SettingsError, match=r"penstock.yaml: not YAML: invalid"):
+        load_settings(tmp_path / "penstock.yaml")
 
 
 def test_an_absent_file_says_what_to_do(tmp_path: Path) -> None:
