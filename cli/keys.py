@@ -3,6 +3,7 @@
 import asyncio
 import getpass
 import json
+import re
 import sys
 import time
 from pathlib import Path
@@ -14,7 +15,7 @@ from rich.table import Table
 
 from penstock.gateway_tap import keyring
 from penstock.schemas.errors import UsageError
-from penstock.schemas.keys import KeyRecord, key_hash
+from penstock.schemas.keys import KEY_ID, KeyRecord, key_hash
 from penstock.schemas.secrets import read_secret
 from penstock.schemas.settings import Settings, load_settings
 
@@ -22,6 +23,8 @@ app = typer.Typer(no_args_is_help=True, add_completion=False)
 Config = Annotated[Path | None, typer.Option(help="penstock.yaml")]
 AsJson = Annotated[bool, typer.Option("--json", help="for programs")]
 DAY_US = 86_400_000_000
+PIPE_COLUMNS = 160
+"""How wide a table is where no terminal says so."""
 
 
 @app.callback()
@@ -38,7 +41,9 @@ def issue(
     service_account: Annotated[str, typer.Option(help="the service account")] = "",
     owner: Annotated[str, typer.Option(help="who answers for the key")] = "",
     key_id: Annotated[str, typer.Option("--id", help="id of the record; default: a fresh one")] = "",
-    days: Annotated[int | None, typer.Option(help="valid for so many days; default: until revoked")] = None,
+    days: Annotated[
+        int | None, typer.Option(min=1, max=36500, help="valid for so many days; default: until revoked")
+    ] = None,
     credential_stdin: Annotated[
         bool, typer.Option("--credential-stdin", help="register a key that exists: read it from standard input")
     ] = False,
@@ -49,6 +54,8 @@ def issue(
     settings = load_settings(config)
     now_us = time.time_ns() // 1000
     credential = _given() if credential_stdin else keyring.fresh_credential()
+    if key_id and not re.fullmatch(KEY_ID, key_id):
+        raise UsageError(f"--id {key_id!r}: write letters, digits and . _ @ -, 128 at most, a letter or digit first")
     record = KeyRecord(
         id=key_id or keyring.fresh_id(),
         hash=key_hash(credential.encode(), read_secret("pepper", settings.secrets.pepper, settings.state).current),
@@ -85,7 +92,9 @@ def list_(config: Config = None, as_json: AsJson = False) -> None:
     if as_json:
         print(json.dumps([record.model_dump(exclude={"hash"}) for record in found]))
         return
-    table = Table("id", "state", "org", "team", "app", "user", "service account", "owner")
+    table = Table(box=None, pad_edge=False)
+    for name in ("id", "state", "org", "team", "app", "user", "service account", "owner"):
+        table.add_column(name, overflow="fold")
     for record in found:
         table.add_row(
             record.id,
@@ -97,7 +106,7 @@ def list_(config: Config = None, as_json: AsJson = False) -> None:
             record.service_account,
             record.owner,
         )
-    Console().print(table)
+    Console(width=None if sys.stdout.isatty() else PIPE_COLUMNS).print(table)
 
 
 async def _issue(settings: Settings, record: KeyRecord, now_us: int) -> None:

@@ -29,7 +29,7 @@ def check(
     if as_json:
         print(json.dumps({"ok": True, "file": str(path), "version": found.version, "limits": len(found.limits)}))
     else:
-        counts = f"{len(found.limits)} limits, {len(found.keys)} keys"
+        counts = f"{_count(len(found.limits), 'limit')}, {_count(len(found.keys), 'key')}"
         print(f"{path}: fine: version {found.version} of {found.owner.name}, {counts}")
 
 
@@ -40,6 +40,10 @@ def show(
 ) -> None:
     """Print the policy as it is understood, defaults included, as JSON."""
     print(_find(file, config)[1].model_dump_json(indent=2))
+
+
+def _count(number: int, name: str) -> str:
+    return f"{number} {name}{'' if number == 1 else 's'}"
 
 
 def _find(file: Path | None, config: Path | None) -> tuple[Path, Policy]:

@@ -13,12 +13,14 @@ import gc
 import logging
 import os
 import signal
+from collections.abc import Callable
 from typing import Any, Final
 
 import structlog
 import uvloop
 
 from penstock.schemas.addresses import kafka_client, write_run_file
+from penstock.schemas.errors import ServiceUnavailable
 from penstock.schemas.policy import load_policy
 from penstock.schemas.secrets import read_secret
 from penstock.schemas.settings import Settings
@@ -68,12 +70,12 @@ def build(settings: Settings, publisher: Publisher, clock: Clock) -> Core:
     )
 
 
-async def listen(core: Core, address: str) -> tuple[asyncio.Server, str]:
-    """Serves clients at `address`; returns the server and its real address."""
-    host, _, port = address.rpartition(":")
-    loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: Downstream(core), host, int(port), backlog=BACKLOG)
-    return server, _real(server)
+async def listen(core: Core, address: str, *, serving: bool = True) -> tuple[asyncio.Server, str]:
+    """Serves clients at `address`, at once or from `start_serving` on; returns the server and its real address.
+
+    ServiceUnavailable where the address is taken, or is not one of this machine.
+    """
+    return await _listen("tap.listen", address, lambda: Downstream(core), serving)
 
 
 class App:
@@ -98,12 +100,15 @@ class App:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopping.set)
+        server, address = await listen(self._core, self._settings.tap.listen, serving=False)
+        admin, admin_address = await _listen(
+            "tap.admin", self._settings.tap.admin, lambda: Admin(self._status, self._metrics)
+        )
         self._publisher.start()
         self._core.deadlines.start()
         reading = asyncio.create_task(self._control.run())
         ticking = asyncio.create_task(self._tick())
-        server, address = await listen(self._core, self._settings.tap.listen)
-        admin, admin_address = await self._listen_admin()
+        await server.start_serving()
         self._publish_addresses(address, admin_address)
         gc.collect()
         gc.freeze()
@@ -143,12 +148,6 @@ class App:
                     relay.stop("it does not hear orders any more, and the policy ends requests until it does")
             core.orders.expire(self._clock.now_us())
             await asyncio.sleep(TICK_S)
-
-    async def _listen_admin(self) -> tuple[asyncio.Server, str]:
-        host, _, port = self._settings.tap.admin.rpartition(":")
-        loop = asyncio.get_running_loop()
-        admin = await loop.create_server(lambda: Admin(self._status, self._metrics), host, int(port))
-        return admin, _real(admin)
 
     def _publish_addresses(self, address: str, admin: str) -> None:
         tap = self._settings.tap
@@ -201,6 +200,21 @@ def run(settings: Settings) -> None:
 
 async def _main(settings: Settings) -> None:
     await App(settings).run()
+
+
+async def _listen(
+    key: str, address: str, protocol: Callable[[], asyncio.Protocol], serving: bool = True
+) -> tuple[asyncio.Server, str]:
+    host, _, port = address.rpartition(":")
+    loop = asyncio.get_running_loop()
+    try:
+        server = await loop.create_server(protocol, host, int(port), backlog=BACKLOG, start_serving=serving)
+    except OSError as error:
+        raise ServiceUnavailable(
+            f"{key}: cannot listen on {address} ({error.strerror or error}): set it to another address (port 0: any"
+            " free one), or stop what listens there"
+        ) from error
+    return server, _real(server)
 
 
 def _real(server: asyncio.Server) -> str:

@@ -20,6 +20,7 @@ from penstock.schemas.keys import KeyRecord
 from penstock.schemas.records import read_value
 
 from .core import Core
+from .link import why
 
 PARTITIONS: Final = (TopicPartition(topics.CONTROL, 0), TopicPartition(topics.KEYS, 0))
 POLL_MS: Final = 500
@@ -53,7 +54,7 @@ class Control:
             try:
                 await self._follow()
             except (KafkaError, ServiceUnavailable, OSError) as error:
-                log.warning("control_lost", error=type(error).__name__, retry_s=backoff_s)
+                log.warning("control_lost", error=type(error).__name__, reason=why(error), retry_s=backoff_s)
             await asyncio.sleep(backoff_s)
             backoff_s = min(backoff_s * 2, BACKOFF_MAX_S)
 

@@ -19,6 +19,11 @@ STOP_WAIT_S: Final = 2.0
 log = structlog.get_logger("penstock.tap.kafka")
 
 
+def why(error: Exception) -> str:
+    """What to log beside an error's type: our own words alone. Those of a client may hold what it was given."""
+    return str(error) if isinstance(error, ServiceUnavailable) else ""
+
+
 class Link:
     """Gives a started producer (idempotent, acks=all) to whoever asks, and waits for Kafka as long as it takes.
 
@@ -39,7 +44,7 @@ class Link:
                 try:
                     self._producer = await self._connect()
                 except (KafkaError, ServiceUnavailable, OSError) as error:
-                    log.warning("kafka_away", error=type(error).__name__, retry_s=backoff_s)
+                    log.warning("kafka_away", error=type(error).__name__, reason=why(error), retry_s=backoff_s)
                     await asyncio.sleep(backoff_s)
                     backoff_s = min(backoff_s * 2, BACKOFF_MAX_S)
             return self._producer

@@ -13,6 +13,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from penstock.schemas.addresses import read_run_file
+from penstock.schemas.policy import load_policy
 from penstock.schemas.settings import Settings, load_settings
 
 from .children import Child, Spec
@@ -61,9 +62,10 @@ class Deployment:
     async def start(self) -> None:
         """Returns once everything is ready. Whatever goes wrong, nothing is left running.
 
-        UsageError before anything started (no upstream, a state folder in use); ServiceUnavailable names the part.
+        UsageError before anything started (no upstream, a wrong policy); ServiceUnavailable names the part.
         """
         check_upstreams(self.settings)
+        load_policy(self.settings.policy_path)
         self._held.enter_context(only_one(self.settings.state, "penstock up"))
         try:
             await asyncio.to_thread(self._clear)

@@ -8,8 +8,9 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
-from penstock.schemas.errors import ServiceUnavailable
+from penstock.schemas.errors import ServiceUnavailable, SettingsError
 
 TETHER = Path(__file__).with_name("tether.py")
 
@@ -63,9 +64,11 @@ def stop_leftover(run: Path, name: str, marks: Sequence[str], patience_s: float)
 
 @contextmanager
 def only_one(folder: Path, what: str) -> Iterator[None]:
-    """Holds `folder/.owner` for this process. The kernel lets go when the process ends, however it ends."""
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)  # prompts will lie in it
-    with (folder / ".owner").open("a+") as owner:
+    """Holds `folder/.owner` for this process. The kernel lets go when the process ends, however it ends.
+
+    ServiceUnavailable where another process has it, SettingsError where nothing can be written there.
+    """
+    with _owner(folder) as owner:
         try:
             fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -78,6 +81,14 @@ def only_one(folder: Path, what: str) -> Iterator[None]:
         owner.write(str(os.getpid()))
         owner.flush()
         yield
+
+
+def _owner(folder: Path) -> IO[str]:
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)  # prompts will lie in it
+        return (folder / ".owner").open("a+")
+    except OSError as error:
+        raise SettingsError(f"state_dir: cannot write in {folder} ({error.strerror}): name another folder") from error
 
 
 def _gone_within(pid: int, wait_s: float, marks: Sequence[str]) -> bool:

@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from penstock.schemas.errors import SettingsError
 from penstock.schemas.secrets import new_secret_text, read_secret
 from penstock.schemas.settings import Secrets, Settings
 
@@ -13,7 +14,16 @@ def make_secrets(settings: Settings) -> list[Path]:
     A secret that is there is never changed, only read (SettingsError where it is wrong) and closed to others. Secrets
     from the environment must be set already. Safe when two processes do it at once: the first one's value stays.
     """
-    settings.state.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        settings.state.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return _make_all(settings)
+    except OSError as error:
+        raise SettingsError(
+            f"secrets: cannot write {error.filename} ({error.strerror}): state_dir is {settings.state}"
+        ) from error
+
+
+def _make_all(settings: Settings) -> list[Path]:
     made = []
     for name in Secrets.model_fields:
         reference = str(getattr(settings.secrets, name))

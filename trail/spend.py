@@ -20,6 +20,7 @@ COLUMNS: Final = {
     "org": "org",
 }
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_LEAST_USD: Final = Decimal("0.000001")
 _SPAN: Final = re.compile(r"([0-9]{1,6})([smhdw])")
 
 
@@ -48,13 +49,19 @@ class Spend:
         """The cost for people: an unknown price is never a zero."""
         if self.cost_usd is None:
             return "unknown" if self.unpriced else "0"
-        known = f"{self.cost_usd.quantize(Decimal('0.000001')).normalize():f}"
+        known = f"{self.cost_usd.quantize(_LEAST_USD).normalize():f}"
+        if 0 < self.cost_usd < _LEAST_USD:
+            known = f"< {_LEAST_USD:f}"
         return f"≥ {known} ({self.unpriced} unpriced)" if self.unpriced else known
 
     def share(self, tokens: int) -> str:
-        """`tokens` as a share of all that were used."""
+        """`tokens` as a share of all that were used: 0% only for none, 100% only for all."""
         total = self.input_tokens + self.output_tokens
-        return f"{100 * tokens / total:.0f}%" if total else "–"
+        if not total:
+            return "–"
+        if 0 < tokens < total and not 1 <= 100 * tokens / total <= 99:
+            return "< 1%" if 2 * tokens < total else "> 99%"
+        return f"{100 * tokens / total:.0f}%"
 
     def to_json(self) -> dict[str, Any]:
         """JSON values; money as decimal text, null where no price is known."""

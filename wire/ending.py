@@ -22,6 +22,7 @@ _ANTHROPIC_TYPES: Final = {
     404: "not_found_error",
     413: "request_too_large",
     429: "rate_limit_error",
+    431: "invalid_request_error",
     529: "overloaded_error",
 }
 _OPENAI_TYPES: Final = {
@@ -31,6 +32,7 @@ _OPENAI_TYPES: Final = {
     404: "invalid_request_error",
     413: "invalid_request_error",
     429: "rate_limit_error",
+    431: "invalid_request_error",
 }
 _GOOGLE_STATUS: Final = {
     400: "INVALID_ARGUMENT",
@@ -39,6 +41,7 @@ _GOOGLE_STATUS: Final = {
     404: "NOT_FOUND",
     413: "INVALID_ARGUMENT",
     429: "RESOURCE_EXHAUSTED",
+    431: "INVALID_ARGUMENT",
     502: "UNAVAILABLE",
     503: "UNAVAILABLE",
     504: "DEADLINE_EXCEEDED",
@@ -50,6 +53,7 @@ _BEDROCK_TYPES: Final = {
     404: "ResourceNotFoundException",
     413: "ValidationException",
     429: "ThrottlingException",
+    431: "ValidationException",
     503: "ServiceUnavailableException",
     504: "ModelTimeoutException",
 }

@@ -57,6 +57,11 @@ def test_keys_are_issued_listed_and_revoked(
     assert "cli-tests" in run(config, "list")
 
 
+def test_a_wrong_id_is_explained(config: Path) -> None:
+    with pytest.raises(UsageError, match="--id 'bad id': write letters"):
+        run(config, "issue", "--id", "bad id")
+
+
 def test_without_kafka_the_remedy_is_named(config: Path) -> None:
     with pytest.raises(ServiceUnavailable, match="penstock up"):
         run(config, "list")

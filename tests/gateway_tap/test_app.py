@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -92,6 +93,21 @@ def observe_without_kafka(base: Path, upstream: str) -> None:
         assert get(f"{found['admin']}/other")[0] == 404
         assert stop(process) == 0
     assert '"unpublished_events": ' in (base / "tap.log").read_text()
+
+
+def test_a_taken_port_is_named(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        config = tmp_path / "penstock.yaml"
+        for key, other in (("listen", "admin"), ("admin", "listen")):
+            tap = {key: address, other: "127.0.0.1:0"}
+            config.write_text(json.dumps({"tap": tap, "upstreams": [{"name": "a", "url": "http://127.0.0.1:9"}]}))
+            make_secrets(load_settings(config))
+            command = [sys.executable, "-m", "penstock.cli.main", "tap", "--config", str(config)]
+            ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+            assert ended.returncode == 3
+            assert ended.stderr.startswith(f"penstock: tap.{key}: cannot listen on {address} (")
+            assert "Traceback" not in ended.stderr and "Unclosed" not in ended.stderr
 
 
 def test_enforce_is_not_ready_without_kafka(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import yaml
 from penstock.local.deployment import COMMANDS, Deployment
 from penstock.local.processes import command_of, read_pid
 from penstock.schemas.addresses import read_run_file
-from penstock.schemas.errors import ServiceUnavailable, SettingsError
+from penstock.schemas.errors import PolicyError, ServiceUnavailable, SettingsError
 
 pytestmark = pytest.mark.services
 CONTENT = {
@@ -50,6 +50,14 @@ async def test_a_system_starts_heals_and_stops(config: Path) -> None:
     assert [name for name, pid in last.items() if command_of(pid)] == []
     assert not list(settings.run.glob("*.pid"))
     assert "tap is ready" in heard and any(line.startswith("meter ended with code -9") for line in heard)
+
+
+def test_with_a_wrong_policy_nothing_is_started(config: Path) -> None:
+    config.write_text(yaml.safe_dump({**CONTENT, "policy": "absent.yaml"}))
+    deployment = Deployment(config)
+    with pytest.raises(PolicyError, match=r"absent.yaml: cannot read the policy"):
+        asyncio.run(deployment.start())
+    assert not deployment.settings.state.exists()
 
 
 def test_without_an_upstream_nothing_is_started(config: Path) -> None:

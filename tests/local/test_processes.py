@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from penstock.local.processes import command_of, only_one, read_pid, stop_leftover, tethered, write_pid
-from penstock.schemas.errors import ServiceUnavailable
+from penstock.schemas.errors import ServiceUnavailable, SettingsError
 
 SLEEPER = [sys.executable, "-c", "import time; print(flush=True); time.sleep(600)", "a-mark"]
 STUBBORN = [
@@ -93,3 +93,9 @@ def test_one_folder_has_one_owner(tmp_path: Path) -> None:
         pass
     with only_one(tmp_path, "store"):
         assert (tmp_path / ".owner").read_text() == str(os.getpid())
+
+
+def test_a_folder_that_cannot_be_is_named(tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("a file")
+    with pytest.raises(SettingsError, match="state_dir: cannot write in"), only_one(tmp_path / "taken", "a test"):
+        pass

@@ -54,3 +54,10 @@ def test_a_damaged_one_is_named_and_kept(tmp_path: Path) -> None:
         make_secrets(settings)
     assert "short" not in str(raised.value)
     assert damaged.read_text() == "1 short\n"
+
+
+def test_a_state_folder_that_cannot_be_is_named(tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("a file")
+    settings = Settings(base=tmp_path, state_dir="taken")
+    with pytest.raises(SettingsError, match=r"taken.*state_dir is"):
+        make_secrets(settings)

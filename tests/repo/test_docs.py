@@ -49,7 +49,8 @@ def test_the_readme_lists_at_most_nine_files_from_socket_to_row() -> None:
 def test_make_help_explains_every_target() -> None:
     makefile = (ROOT / "Makefile").read_text()
     (phony,) = re.findall(r"^\.PHONY: (.+)$", makefile, re.MULTILINE)
-    shown = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    command = ["make", "--no-print-directory", "help"]
+    shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert [line.split()[0] for line in shown.splitlines()] == phony.split()
     assert all(len(line.split()) > 2 for line in shown.splitlines())
 

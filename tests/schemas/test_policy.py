@@ -9,6 +9,7 @@ from penstock.schemas.errors import PolicyError
 from penstock.schemas.policy import Policy, load_policy, policy_digest
 
 HEAD = "owner: {name: AI Platform, contact: ai@example.org}\nversion: 2026-11-23.1\n"
+HASH = "hmac-sha256:" + "0" * 64
 
 
 def load(tmp_path: Path, text: str) -> Policy:
@@ -53,12 +54,7 @@ def test_a_version_may_look_like_a_number(tmp_path: Path) -> None:
         ),
         (HEAD + "keys: [{id: a, hash: plain}]", "keys.0.hash"),
         (
-            HEAD
-            + "keys: [{id: a, hash: 'hmac-sha256:"
-            + "0" * 64
-            + "'}, {id: b, hash: 'hmac-sha256:"
-            + "0" * 64
-            + "'}]",
+            HEAD + f"keys: [{{id: a, hash: '{HASH}'}}, {{id: b, hash: '{HASH}'}}]",
             "'a' and 'b' have one hash",
         ),
         (HEAD + "limits: []\nkeys: []\nlimits: []", "in line 5, column 1: 'limits' stands twice"),

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from penstock.schemas.errors import UsageError
-from penstock.trail.spend import read_since, read_spend
+from penstock.trail.spend import Spend, read_since, read_spend
 
 from .deployment import Deployment
 
@@ -30,6 +30,7 @@ def test_use_is_summed_by_group_and_time(deployment: Deployment) -> None:
     assert (red.requests, red.input_tokens, red.output_tokens, red.cached_tokens) == (2, 200, 100, 20)
     assert (red.cost, red.share(red.reported_tokens), red.killed) == ("≥ 0.25 (1 unpriced)", "50%", 1)
     assert (blue.cost, blue.cost_usd, blue.unpriced, blue.blocked) == ("unknown", None, 1, 1)
+    assert by_team[""].cost == "< 0.000001"
     assert by_team[""].to_json()["cost_usd"] == "0.000000000001"
     recent = read_spend(deployment.settings, ["key", "model"], NOW - timedelta(minutes=40))
     assert [found.group for found in recent] == [{"key": "k1", "model": "m2"}, {"key": "k2", "model": "m2"}]
@@ -43,6 +44,16 @@ def test_the_command_prints_a_table_or_json(deployment: Deployment) -> None:
     found = json.loads(deployment.penstock("spend", "--json", "--since", "2026-11-24").stdout)
     assert [(row["team"], row["cost_usd"]) for row in found] == [("red", "0.250000000000"), ("blue", None)]
     assert deployment.penstock("spend", "--by", "colour").returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("tokens", "share"),
+    [(0, "0%"), (1, "< 1%"), (100, "1%"), (5000, "50%"), (9900, "99%"), (9999, "> 99%"), (10000, "100%")],
+)
+def test_a_share_is_all_or_nothing_only_if_it_is(tokens: int, share: str) -> None:
+    used = Spend({}, 1, 9000, 1000, 0, 0, 0, tokens, 0, 0, None, 0, 0, 0, 0)
+    assert used.share(tokens) == share
+    assert Spend({}, 1, 0, 0, 0, 0, 0, 0, 0, 0, None, 0, 0, 0, 0).share(0) == "–"
 
 
 def test_spans_and_dates() -> None:

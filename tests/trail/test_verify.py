@@ -205,7 +205,7 @@ async def test_an_act_in_the_table_alone_excuses_nothing(sealed: Deployment) -> 
         f"ALTER TABLE penstock.content DELETE WHERE {at(1, 1)} SETTINGS mutations_sync = 2",
         f"INSERT INTO penstock.audit (event_id, act, exchange_id) VALUES ('x', 'erased', '{exchange}')",
     )
-    assert [kind for kind, _ in await sealed.faults()] == ["content_missing"]
+    assert [kind for kind, _ in await sealed.faults()] == ["content_missing", "copy"]
 
 
 async def test_a_forged_checkpoint_is_named_by_its_entry(sealed: Deployment) -> None:
