@@ -10,8 +10,10 @@ beside them. Nothing here passes or fails.
 """
 
 import argparse
+import asyncio
 import json
 import os
+import signal
 import sys
 import time
 from collections.abc import Awaitable, Callable
@@ -54,8 +56,10 @@ def main() -> None:
     print(f"{facts['cpu']}, {facts['cores']} cores, {facts['system']}, Python {facts['python']}, {facts['at']}\n")
     try:
         tables = uvloop.run(_run(wanted, given.rounds, given.seconds))
-    except PenstockError as error:
+    except (PenstockError, TimeoutError) as error:
         sys.exit(f"bench: {error}")
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        sys.exit("bench: stopped; nothing is left running")
     facts["load_after"] = round(os.getloadavg()[0], 2)
     print(noise(tables, facts))
     if given.out is not None:
@@ -64,6 +68,8 @@ def main() -> None:
 
 async def _run(wanted: list[str], rounds: int, seconds: float) -> list[Table]:
     began, tables = time.monotonic(), list[Table]()
+    if (task := asyncio.current_task()) is not None:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     for number, part in enumerate(wanted, 1):
 
         def tell(line: str, part: str = part, number: int = number) -> None:

@@ -8,6 +8,7 @@ back at once.
 import asyncio
 import os
 import sys
+import threading
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
@@ -24,6 +25,7 @@ from .layout import check_offsets, check_partitions
 from .logs import configure_logs
 
 _HEARTBEATS_PER_SESSION: Final = 3.3
+STOP_WITHIN_S: Final = 8.0
 
 _log = structlog.get_logger("penstock.streams.app")
 
@@ -94,11 +96,33 @@ def run_app(app: faust.App, settings: Settings, name: str, instance: int) -> NoR
         app, loop=loop, quiet=True, override_logging=False, redirect_stdouts=False, workdir=Path.cwd()
     )
     worker.spinner = None
+    _bound_the_end(worker, _run_file(settings, name, instance))
     try:
         worker.execute_from_commandline()
     finally:
         _run_file(settings, name, instance).unlink(missing_ok=True)
     sys.exit(0)
+
+
+def _bound_the_end(worker: Any, run_file: Path) -> None:
+    """A consumer whose broker is away never leaves its group, and Faust waits for it: after `STOP_WITHIN_S` the process
+    ends all the same. What was not acknowledged is read again, as after any crash."""
+
+    def give_up() -> None:
+        _log.warning("stopped without leaving the group", waited_s=STOP_WITHIN_S)
+        run_file.unlink(missing_ok=True)
+        os._exit(1 if worker.crashed else 0)
+
+    stop = worker.stop_and_shutdown
+
+    def stop_within() -> None:
+        timer = threading.Timer(STOP_WITHIN_S, give_up)
+        timer.daemon = True
+        timer.start()
+        stop()
+        timer.cancel()
+
+    worker.stop_and_shutdown = stop_within
 
 
 def run_name(name: str, instance: int) -> str:
