@@ -25,7 +25,7 @@ def record(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def system(tmp_path_factory: pytest.TempPathFactory, record: Path) -> Iterator[System]:
     limits = [{"id": "day", "scope": "team:small", "unit": "output_tokens", "amount": 100, "window": "calendar_month"}]
-    tap = {"timeouts": {"connect_s": 1, "first_byte_s": 1, "idle_s": 1}}
+    tap = {"timeouts": {"connect_s": 5, "first_byte_s": 5, "idle_s": 2}}
     teams = {"team": KEY, "small": "sk-small-0123456789abcdef"}
     with upstream("penstock.local.endpoint", "--record", str(record), "--rate", "200") as url:
         upstreams = [
