@@ -8,7 +8,7 @@ from typing import Final
 
 import httptools
 
-from .headers import Fields, Headers, fields_of
+from .headers import Fields, Headers, fields_of, find_all
 
 NO_BODY: Final = frozenset({204, 304})
 HEAD_MAX_BYTES: Final = 262_144
@@ -26,6 +26,7 @@ class AnswerReader:
         "_head_only",
         "_parser",
         "_pieces",
+        "_problem",
         "ended",
         "fields",
         "headed",
@@ -50,6 +51,7 @@ class AnswerReader:
         self._head_only = head_only
         self._head_bytes = 0
         self._pieces: list[bytes] = []
+        self._problem = ""
         self._parser = httptools.HttpResponseParser(self)
 
     def feed(self, data: bytes) -> None:
@@ -64,6 +66,8 @@ class AnswerReader:
             self.reusable = False
             if not self.ended:
                 raise BadAnswer("the upstream's answer is not HTTP") from None
+        if self._problem:
+            raise BadAnswer(self._problem)
         if not self.headed:
             self._head_bytes += len(data)
             if self._head_bytes > HEAD_MAX_BYTES:
@@ -85,6 +89,10 @@ class AnswerReader:
 
     # ── what the parser calls ──
 
+    def on_message_begin(self) -> None:
+        if self.ended:
+            self.reusable = False
+
     def on_status(self, reason: bytes) -> None:
         self.reason += reason
 
@@ -95,13 +103,18 @@ class AnswerReader:
     def on_headers_complete(self) -> None:
         status = self._parser.get_status_code()
         if self.ended:
-            self.reusable = False
             return
         if status < 200:
+            if status < 100:
+                self._problem = "the upstream's answer is not HTTP"
             return
         self.headed, self.status = True, status
         self.fields = fields_of(self.headers)
         chunked = b"transfer-encoding" in self.fields
+        if chunked and [value.lower().strip() for value in find_all(self.headers, b"transfer-encoding")] != [
+            b"chunked"
+        ]:
+            self._problem = "the upstream's answer is in a transfer coding that the gateway does not read"
         length = None if chunked else self.fields.get(b"content-length")
         self.length = int(length) if length is not None else None
         bodiless = self._head_only or status in NO_BODY

@@ -24,6 +24,9 @@ class Client(Protocol):
     def abort(self) -> None:
         """Ends the connection at once, so that the client sees an error and no clean end."""
 
+    def break_off(self) -> None:
+        """Ends the connection behind what was written: the framing says that something is missing."""
+
 
 class Owner(Client, Protocol):
     """A client's connection, as an exchange needs it (`downstream.Downstream`)."""
@@ -40,7 +43,7 @@ class Owner(Client, Protocol):
 class Delivery:
     """One answer. `head` comes first, `end` last; `hold` keeps bytes back until `end`."""
 
-    __slots__ = ("_chunked", "_client", "_close", "_ended", "_head", "_held", "_http10", "_no_body", "open_ended")
+    __slots__ = ("_chunked", "_client", "_close", "_framed", "_head", "_held", "_http10", "_no_body", "open_ended")
 
     def __init__(self, client: Client, *, http10: bool, head_only: bool, close: bool) -> None:
         self._client = client
@@ -50,7 +53,7 @@ class Delivery:
         self._chunked = False
         self._head = b""
         self._held = b""
-        self._ended = False
+        self._framed = False
         self.open_ended = False
 
     @property
@@ -71,6 +74,7 @@ class Delivery:
             else:
                 self._chunked = True
                 framing.append((b"transfer-encoding", b"chunked"))
+        self._framed = self._chunked or length is not None
         if self._close:
             framing.append((b"connection", b"close"))
         self._head = response_head(status, reason, headers, framing)
@@ -106,8 +110,12 @@ class Delivery:
             self._client.write(END)
 
     def abort(self) -> None:
-        """No clean end: the client must see that something is missing."""
-        self._client.abort()
+        """No clean end: the client must see that something is missing. It gets all that was given; only where the end
+        of the connection would be the end of the body, the connection is reset."""
+        if self._framed:
+            self._client.break_off()
+        else:
+            self._client.abort()
 
 
 def last_bytes_at(api: Api, pending_bytes: int, events: list[bytes], data: bytes, ended: bool) -> int:

@@ -53,6 +53,11 @@ class Downstream(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
+    def break_off(self) -> None:
+        self._relay = None
+        if self._transport is not None:
+            self._close(linger=not self._queue[0].complete)
+
     def pause_body(self, full: bool) -> None:
         self._pause(full)
 
@@ -295,13 +300,13 @@ class Downstream(asyncio.Protocol):
         assert transport is not None
         self._lingering = True
         self._queue.clear()
-        if not linger:
+        if not linger or not transport.can_write_eof():
+            self.deadline_s = self._core.clock.monotonic_s() + self._core.tap.timeouts.idle_s
             transport.close()
             return
         self._pause(False)
         self.deadline_s = self._core.clock.monotonic_s() + LINGER_S
-        if transport.can_write_eof():
-            transport.write_eof()
+        transport.write_eof()
 
     def _fault(self) -> None:
         relay, self._relay = self._relay, None

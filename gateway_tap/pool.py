@@ -34,6 +34,11 @@ class Pool:
         self._idle: list[tuple[Upstream, float]] = []
         self._tls = ssl.create_default_context() if route.tls else None
 
+    @property
+    def idle_count(self) -> int:
+        """Connections that wait."""
+        return len(self._idle)
+
     def idle(self) -> Upstream | None:
         """A connection that waits, or None."""
         oldest_s = self.clock.monotonic_s() - IDLE_MAX_S

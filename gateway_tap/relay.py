@@ -103,7 +103,7 @@ class Relay:
         if self._upstream is None:
             self._upload.waiting += framed
         else:
-            self._upstream.send(framed, self._core.clock.monotonic_s())
+            self._upstream.send(framed, self._core.clock.monotonic_s(), last=True)
 
     def _prompt_acknowledged(self, acknowledged: bool) -> None:
         self._wait = None
@@ -129,6 +129,7 @@ class Relay:
         upstream.call(
             self,
             self._upload.start(chosen),
+            whole=self._upload.complete,
             head_only=self._request.method == "HEAD",
             now_s=self._core.clock.monotonic_s(),
         )

@@ -50,24 +50,29 @@ class Upstream(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._peer: Answered | None = None
         self._answer = AnswerReader(head_only=False)
+        self._sent = False
 
     @property
     def usable(self) -> bool:
         """The connection is open."""
         return self._transport is not None and not self._transport.is_closing()
 
-    def call(self, peer: Answered, data: bytes, *, head_only: bool, now_s: float) -> None:
-        """Sends a request's head with what is known of its body. `head_only`: the method is HEAD, no body follows."""
+    def call(self, peer: Answered, data: bytes, *, whole: bool, head_only: bool, now_s: float) -> None:
+        """Sends a request's head with what is known of its body. `whole`: nothing of it is missing. `head_only`: the
+        method is HEAD, so the answer has no body."""
         assert self._transport is not None
         self._peer = peer
+        self._sent = whole
         self._answer = AnswerReader(head_only=head_only)
         self.deadline_s = now_s + self._first_byte_s
         self._transport.write(data)
 
-    def send(self, data: bytes, now_s: float) -> None:
-        """More of the request's body, framed."""
+    def send(self, data: bytes, now_s: float, *, last: bool = False) -> None:
+        """More of the request's body, framed. `last`: it is complete with this."""
         if self._transport is not None:
-            self.deadline_s = now_s + self._first_byte_s
+            self._sent = last
+            if not self._answer.headed:
+                self.deadline_s = now_s + self._first_byte_s
             self._transport.write(data)
 
     def pause(self) -> None:
@@ -80,7 +85,7 @@ class Upstream(asyncio.Protocol):
         """The client keeps up again."""
         if self.usable and self._transport is not None:
             self._transport.resume_reading()
-            self.deadline_s = now_s + self._idle_s
+            self.deadline_s = now_s + (self._idle_s if self._answer.headed else self._first_byte_s)
 
     def close(self) -> None:
         """Hangs up at once; the peer hears no more."""
@@ -140,10 +145,15 @@ class Upstream(asyncio.Protocol):
     def _receive(self, peer: Answered, data: bytes) -> None:
         answer = self._answer
         headed = answer.headed
-        self.deadline_s = self._pool.clock.monotonic_s() + self._idle_s
-        answer.feed(data)
+        try:
+            answer.feed(data)
+        except BadAnswer:
+            if headed:
+                peer.upstream_read(answer.take(), False)
+            raise
         if not answer.headed:
             return
+        self.deadline_s = self._pool.clock.monotonic_s() + self._idle_s
         if not headed:
             peer.upstream_head(answer)
         body = answer.take()
@@ -154,10 +164,11 @@ class Upstream(asyncio.Protocol):
             peer.upstream_read(body, False)
 
     def _leave(self) -> None:
-        """The answer has ended: back to the pool, or closed."""
+        """The answer has ended: back to the pool, or closed. What is left of a request that was answered early would be
+        read as the next one, so such a connection never goes back."""
         self._peer = None
         self.deadline_s = NEVER
-        if self._answer.reusable and self.usable:
+        if self._answer.reusable and self._sent and self.usable:
             self.reused = True
             self._pool.give_back(self)
         elif self._transport is not None:

@@ -6,13 +6,16 @@ from penstock.gateway_tap.delivery import Delivery
 class Client:
     def __init__(self) -> None:
         self.written = b""
-        self.aborted = False
+        self.aborted = self.broken_off = False
 
     def write(self, data: bytes) -> None:
         self.written += data
 
     def abort(self) -> None:
         self.aborted = True
+
+    def break_off(self) -> None:
+        self.broken_off = True
 
 
 def deliver(
@@ -78,7 +81,10 @@ def test_a_closing_connection_says_so() -> None:
     assert client.written.endswith(b"content-length: 0\r\nconnection: close\r\n\r\n")
 
 
-def test_an_abort_reaches_the_client() -> None:
-    delivery, client = deliver(5)
+@pytest.mark.parametrize(
+    ("length", "http10", "reset"), [(5, False, False), (None, False, False), (5, True, False), (None, True, True)]
+)
+def test_a_client_is_reset_only_where_its_framing_would_not_tell(length: int | None, http10: bool, reset: bool) -> None:
+    delivery, client = deliver(length, http10=http10)
     delivery.abort()
-    assert client.aborted
+    assert (client.aborted, client.broken_off) == (reset, not reset)
