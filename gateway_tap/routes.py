@@ -1,7 +1,9 @@
 """Pure: which upstream a request goes to, and with which path. Only configured upstreams are ever called.
 
-`/<name>/…` belongs to the upstream of that name, everything else to the first one. An absolute-form target (RFC 9112,
-3.2.2) gives its path alone: the authority that a client wrote is never dialled.
+`/<name>/…` belongs to the upstream of that name, a path that begins as an API of the first one does to that, and
+anything else to none: a misspelt name must not hand a credential to another provider. An absolute-form target
+(RFC 9112, 3.2.2) gives its path alone: the authority that a client wrote is never dialled. No path leaves the base of
+its upstream.
 """
 
 import re
@@ -11,9 +13,12 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from penstock.schemas.events import Dialect
+from penstock.schemas.paths import belongs_to
 from penstock.schemas.settings import Upstream
 
 _UNFIT: Final = re.compile(rb"[^\x21-\x7e]")
+_DOTS: Final = re.compile(rb"(?:/|%2f|\\)(?:\.|%2e){1,2}(?=/|%2f|\\|$)", re.IGNORECASE)
+"""A `.` or `..` segment (RFC 3986, 3.3), however it is written."""
 DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 
@@ -59,12 +64,18 @@ class Routes:
         path = origin_form(target)
         if path is None or not self._routes:
             return None
-        first, separator, rest = path[1:].partition(b"/")
-        route = self._by_name.get(first) if separator else None
-        if route is None:
+        bare = path.partition(b"?")[0]
+        if (b"/." in bare or b"%" in bare) and _DOTS.search(bare):
+            return None
+        segment = bare[1:].partition(b"/")[0]
+        route = self._by_name.get(segment)
+        if route is not None:
+            path = path[1 + len(segment) :]
+            path = path if path[:1] == b"/" else b"/" + path
+        elif belongs_to(segment.decode("latin-1"), self._routes[0].dialect):
             route = self._routes[0]
         else:
-            path = b"/" + rest
+            return None
         return Chosen(route, path.decode("latin-1"), route.base + path)
 
 

@@ -14,6 +14,7 @@ from .errors import SettingsError
 from .events import Dialect
 from .handwritten import not_yaml, read_yaml
 from .keys import KEY_ID
+from .paths import reserved
 from .policy import Strict, explain
 
 
@@ -84,8 +85,8 @@ class Upstream(Strict):
     @field_validator("name")
     @classmethod
     def _name(cls, value: str) -> str:
-        if value == "v1":
-            raise ValueError("`v1` is a path of the first upstream; choose another name")
+        if reserved(value):
+            raise ValueError(f"`{value}` is a path of the first upstream; choose another name")
         return value
 
     @field_validator("url")

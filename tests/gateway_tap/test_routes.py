@@ -1,6 +1,7 @@
 import pytest
 
 from penstock.gateway_tap.routes import Routes, origin_form
+from penstock.schemas.events import Dialect
 from penstock.schemas.settings import Upstream
 
 UPSTREAMS = [
@@ -16,19 +17,78 @@ UPSTREAMS = [
         (b"/v1/chat/completions", "openai", b"/v1/chat/completions"),
         (b"/openai/v1/models?x=1", "openai", b"/v1/models?x=1"),
         (b"/anthropic/v1/messages", "anthropic", b"/anthropic/v1/messages"),
-        (b"/anthropic", "openai", b"/anthropic"),
-        (b"/unknown/v1/x", "openai", b"/unknown/v1/x"),
-        (b"http://169.254.169.254/latest/meta-data", "openai", b"/latest/meta-data"),
-        (b"HTTPS://evil.example?x=1", "openai", b"/?x=1"),
-        (b"http://evil.example", "openai", b"/"),
-        (b"//evil.example/x", "openai", b"//evil.example/x"),
+        (b"/anthropic", "anthropic", b"/anthropic/"),
+        (b"/anthropic?x=/v1", "anthropic", b"/anthropic/?x=/v1"),
+        (b"/v1?x=/anthropic/", "openai", b"/v1?x=/anthropic/"),
+        (b"/chat/completions", "openai", b"/chat/completions"),
+        (b"/v1beta/models/gemini-2.5-pro:generateContent", "openai", b"/v1beta/models/gemini-2.5-pro:generateContent"),
+        (b"/v1/models/a%2Fb", "openai", b"/v1/models/a%2Fb"),
+        (b"/v1/files/..x/.y", "openai", b"/v1/files/..x/.y"),
+        (b"http://169.254.169.254/v1/models", "openai", b"/v1/models"),
+        (b"HTTPS://evil.example/anthropic/v1/x?x=1", "anthropic", b"/anthropic/v1/x?x=1"),
+        (b"http://openai@evil.example:9/v1/x", "openai", b"/v1/x"),
         (b"/six/v1/x#fragment", "six", b"/v1/x"),
+        (b"/six//evil.example/x", "six", b"//evil.example/x"),
     ],
 )
 def test_a_path_goes_to_its_upstream(target: bytes, name: str, sent: bytes) -> None:
     chosen = Routes(UPSTREAMS).choose(target)
     assert chosen is not None
     assert (chosen.route.name, chosen.target) == (name, sent)
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        b"/",
+        b"/nope/v1/chat/completions",
+        b"/antropic/v1/messages",
+        b"/Openai/v1/models",
+        b"/%6fpenai/v1/models",
+        b"/messages",
+        b"/latest/meta-data",
+        b"http://169.254.169.254/latest/meta-data",
+        b"http://evil.example",
+        b"HTTPS://evil.example?x=1",
+        b"//evil.example/v1/x",
+        b"/v1x/models",
+        b"/anthropic/../admin",
+        b"/anthropic/..",
+        b"/anthropic/v1/%2E%2e/%2e./admin",
+        b"/anthropic/v1/..%2fadmin",
+        b"/anthropic/.%2E\\admin",
+        b"/anthropic/v1/%2f../admin",
+        b"/../v1/models",
+        b"/./v1/models",
+    ],
+)
+def test_a_path_of_no_upstream_goes_nowhere(target: bytes) -> None:
+    assert Routes(UPSTREAMS).choose(target) is None
+
+
+@pytest.mark.parametrize(
+    ("dialect", "path"),
+    [
+        ("openai", "/openai/deployments/gpt-4o/chat/completions"),
+        ("openai", "/openai/v1/responses"),
+        ("openai", "/api/v1/chat/completions"),
+        ("openai", "/beta/completions"),
+        ("openai", "/vector_stores/vs_1"),
+        ("anthropic", "/messages"),
+        ("anthropic", "/v1/messages/count_tokens"),
+        ("gemini", "/upload/v1beta/files"),
+        ("gemini", "/v1beta1/projects/p/locations/l/publishers/google/models/m:streamGenerateContent"),
+        ("gemini", "/models/m:generateContent"),
+        ("bedrock", "/model/anthropic.claude/invoke"),
+        ("ollama", "/api/chat"),
+        ("cohere", "/v2/chat"),
+        ("opaque", "/v1/anything"),
+    ],
+)
+def test_paths_that_the_sdks_build_go_to_the_first(dialect: Dialect, path: str) -> None:
+    chosen = Routes([Upstream(name="first", url="https://a.example", dialect=dialect)]).choose(path.encode())
+    assert chosen is not None
+    assert chosen.path == path
 
 
 @pytest.mark.parametrize("target", [b"*", b"169.254.169.254:80", b"", b"ftp://x/y", b"/a\x7fb", "/é".encode(), b"/a b"])

@@ -41,6 +41,8 @@ def test_variables_win_over_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyP
         ("tap: {listen: 'h:99999'}", "is no address"),
         ("tap: {audit: strict}", "needs mode: enforce"),
         ("upstreams: [{name: v1, url: 'http://a'}]", "is a path of the first upstream"),
+        ("upstreams: [{name: v1beta, url: 'http://a'}]", "is a path of the first upstream"),
+        ("upstreams: [{name: models, url: 'http://a'}]", "is a path of the first upstream"),
         ("upstreams: [{name: a, url: 'ftp://a'}]", "write a URL such as"),
         ("upstreams: [{name: a, url: 'http://u:p@a'}]", "carries no user or password"),
         ("upstreams: [{name: a, url: 'http://a?b'}]", "ends with its path"),
