@@ -3,7 +3,7 @@ bytes both ways, records them, ends it.
 
     request ─▶ tape.prompt ─▶ admit ─▶ (strict: acknowledged) ─▶ upstream ─▶ delivery, capture ─▶ completion
 
-Bytes go to the client first and to the tape afterwards, except what audit strict holds back.
+Bytes go to the tape first and to the client afterwards: nothing is given that is not recorded.
 """
 
 import asyncio
@@ -166,9 +166,9 @@ class Relay:
         if self._core.strict:
             self._give_strict(capture, data, ended, stamp)
         else:
-            self._delivery.give(data)
             if data:
                 capture.answer(data, stamp, last=ended)
+            self._delivery.give(data)
         if ended:
             self._upstream = None
             capture.end(stamp)
@@ -261,8 +261,8 @@ class Relay:
         half = b"" if capture.at_border else b"\n\n"
         capture.end(stamp)
         if ending:
-            self._delivery.give(half + ending)
             capture.made_here(half + ending, stamp)
+            self._delivery.give(half + ending)
         else:
             self._delivery.abort()
         self.exchange.killed_by = standing.applied(core.clock.now_us())
@@ -304,12 +304,12 @@ class Relay:
         head, body = verdict.refusal.write(opened.info.api, opened.dialect, exchange.id, close=close)
         if self._request.method == "HEAD":
             body = b""
-        self._owner.write(head + body)
         exchange.status = verdict.refusal.status
         exchange.killed_by = verdict.order
         self._capture = Capture(self._tape, opened.info.api, sse=False, encoding=b"")
         if body:
             self._capture.made_here(body, core.clock.stamp(core.clock.now_us()))
+        self._owner.write(head + body)
         self._delivery = Delivery(self._owner, http10=False, head_only=True, close=close)
         exchange.step(verdict.step, verdict.reason)
         self._finish()

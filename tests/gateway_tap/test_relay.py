@@ -1,6 +1,7 @@
 """What passes through a tap, byte for byte, how it ends, and what is recorded of it."""
 
 import asyncio
+import contextlib
 import hashlib
 
 import pytest
@@ -350,3 +351,25 @@ async def test_a_fault_before_the_answer_is_a_500(upstream, tap, post, answer, m
     writer.write(post(b"{}"))
     with pytest.raises((asyncio.IncompleteReadError, ConnectionResetError)):
         await answer(reader)
+
+
+async def test_a_client_gets_nothing_that_could_not_be_recorded(upstream, tap, post):
+    source = Paced()
+    gateway = await tap((await upstream(source)).url)
+    reader, writer = await gateway.connect()
+    writer.write(post(ASK))
+    source.say(chunk(SSE[0]))
+    given = await asyncio.wait_for(reader.readuntil(SSE[0]), 5)
+    publish = gateway.publisher.publish
+
+    def refuse(partition, exchange_id, events):
+        if any(b"unrecorded" in event for event in events):
+            raise OSError("the journal failed")
+        return publish(partition, exchange_id, events)
+
+    gateway.publisher.publish = refuse
+    source.say(chunk(b"data: unrecorded\n\n"))
+    with contextlib.suppress(ConnectionResetError):
+        given += await asyncio.wait_for(reader.read(), 5)
+    assert b"unrecorded" not in given
+    assert (await gateway.completion()).outcome == "tap_error"
