@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from penstock.schemas.frames import EventWriter
-from penstock.schemas.settings import Tap
+from penstock.schemas.tap_settings import Tap
 from penstock.wire import masks
 
 from .admission import Gate

@@ -7,7 +7,7 @@ import asyncio
 import math
 from typing import Final, Protocol
 
-from penstock.schemas.settings import Timeouts
+from penstock.schemas.tap_settings import Timeouts
 
 from .clock import Clock
 
@@ -18,7 +18,8 @@ SWEEP_MAX_S: Final = 0.5
 class Waiting(Protocol):
     """Something with a deadline. `expire` is called once it has passed; it must move the deadline or go away."""
 
-    deadline_s: float
+    @property
+    def deadline_s(self) -> float: ...
 
     def expire(self) -> None: ...
 

@@ -1,6 +1,8 @@
 """Edge: one client connection. llhttp (httptools) reads its requests; they are served one at a time, in order.
 
-A body of up to `tap.parse_max_bytes` is read whole before its relay starts; a larger one passes through.
+A body of up to `tap.parse_max_bytes` is read whole before its relay starts; a larger one passes through. Nothing is
+gathered without bound: what is read ahead of the running exchange, and what a client does not take, stops the reading.
+A client that closes its side has hung up, whether or not it still reads: the two cannot be told apart.
 """
 
 import asyncio
@@ -11,15 +13,17 @@ import httptools
 import structlog
 
 from .core import Core
-from .deadlines import NEVER
+from .patience import Patience
 from .relay import Relay
 from .request import Problem, Request
 
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
-KEEP_ALIVE_S: Final = 75.0
-LINGER_S: Final = 2.0
 AHEAD_MAX: Final = 64
-"""Requests read ahead of the one that is served; beyond, the connection is not read."""
+"""Requests read ahead of the one that is served. Beyond that, or beyond `tap.parse_max_bytes` of their bodies, the
+connection is not read."""
+TOO_MANY: Final = Problem(
+    503, "the gateway has as many connections as it may have (tap.max_connections)", "too_many_connections", 1
+)
 
 log = structlog.get_logger("penstock.tap.client")
 
@@ -28,19 +32,25 @@ class Downstream(asyncio.Protocol):
     """One client connection."""
 
     def __init__(self, core: Core) -> None:
-        self.deadline_s = NEVER
         self.address = ""
         self._core = core
         self._transport: asyncio.Transport | None = None
+        self._patience = Patience(core.tap.timeouts, core.clock.monotonic_s())
         self._parser = httptools.HttpRequestParser(self)
         self._queue: deque[Request] = deque()
         self._reading: Request | None = None
         self._relay: Relay | None = None
         self._head_bytes = 0
-        self._lingering = False
+        self._ahead_bytes = 0
+        self._turn_s = 0.0
+        self._deaf = False
         self._paused = False
         self._again = False
         self._reason = "the client closed the connection"
+
+    @property
+    def deadline_s(self) -> float:
+        return self._patience.due_s
 
     # ── what the relay calls ──
 
@@ -59,7 +69,9 @@ class Downstream(asyncio.Protocol):
             self._close(linger=not self._queue[0].complete)
 
     def pause_body(self, full: bool) -> None:
-        self._pause(full)
+        if not full and self._queue:
+            self._continue(self._queue[0])
+        self._pause(full or self._far_ahead)
 
     def finished(self, *, keep_alive: bool) -> None:
         self._relay = None
@@ -69,10 +81,15 @@ class Downstream(asyncio.Protocol):
         if not keep_alive or self._core.gate.stopping:
             self._close(linger=not request.complete)
             return
-        self._pause(False)
-        self.deadline_s = self._core.clock.monotonic_s() + KEEP_ALIVE_S
+        self._turn_s = self._core.clock.monotonic_s()
         if self._queue:
-            asyncio.get_running_loop().call_soon(self._advance)
+            self._ahead_bytes -= self._queue[0].body_bytes
+            asyncio.get_running_loop().call_soon(self._next)
+        elif self._reading is None:
+            self._patience.next_request(self._turn_s)
+        else:
+            self._patience.head(self._turn_s)
+        self._pause(self._far_ahead)
 
     # ── what the transport calls ──
 
@@ -80,9 +97,11 @@ class Downstream(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
         peer = transport.get_extra_info("peername")
         self.address = peer[0] if isinstance(peer, tuple) else ""
-        self.deadline_s = self._core.clock.monotonic_s() + self._core.tap.timeouts.client_header_s
+        self._transport.set_write_buffer_limits(high=self._core.tap.write_buffer_bytes)
         self._core.deadlines.add(self)
         self._core.clients.add(self)
+        if len(self._core.clients) > self._core.tap.max_connections:
+            self._problem(TOO_MANY)
 
     def data_received(self, data: bytes) -> None:
         try:
@@ -101,27 +120,40 @@ class Downstream(asyncio.Protocol):
         if relay is not None:
             relay.client_lost(self._reason)
 
+    def eof_received(self) -> None:
+        """The client has closed its side. While an exchange runs that is a hang-up; else what was written still goes
+        out, and the transport closes."""
+        relay, self._relay = self._relay, None
+        if relay is not None:
+            relay.client_lost(self._reason)
+            self.abort()
+        else:
+            self._queue.clear()
+            self._until_taken()
+
     def pause_writing(self) -> None:
-        self.deadline_s = self._core.clock.monotonic_s() + self._core.tap.timeouts.idle_s
+        self._until_taken()
         if self._relay is not None:
             self._relay.client_full(True)
 
     def resume_writing(self) -> None:
-        self.deadline_s = NEVER
+        self._patience.taken()
         if self._relay is not None:
             self._relay.client_full(False)
 
     def expire(self) -> None:
-        """Nothing came, or nothing was taken, for too long."""
-        self.deadline_s = NEVER
-        request = self._reading
-        if self._relay is not None:
-            self._reason = "the client stopped reading" if request is None else "the client stopped sending"
-        elif request is not None and not self._queue_busy and not self._lingering:
+        """Too little came, or was taken, for too long."""
+        transport = self._transport
+        if transport is None:
+            return
+        late = self._patience.late(transport.get_write_buffer_size(), self._core.clock.monotonic_s())
+        if late is None:
+            return
+        if late != "taking" and self._relay is None and self._reading is not None and not self._deaf:
             self._problem(Problem(408, "the request did not arrive in time", "request_timeout"))
             return
-        if self._transport is not None:
-            self._transport.abort()
+        self._reason = "the client stopped reading" if late == "taking" else "the client stopped sending"
+        transport.abort()
 
     def stop(self) -> None:
         """The tap stops: an idle connection closes, a busy one after its answer."""
@@ -153,20 +185,27 @@ class Downstream(asyncio.Protocol):
         request.head(
             parser.get_method().decode(), parser.get_http_version(), parser.should_keep_alive(), parser.should_upgrade()
         )
-        self._head_bytes = 0
         if request.problem is None:
             self._check_sizes(request)
+        self._head_bytes = 0
         self._queue.append(request)
-        if len(self._queue) > AHEAD_MAX:
+        if len(self._queue) == 1:
+            self._patience.body(request.started_s)
+        elif self._far_ahead:
             self._pause(True)
 
     def on_body(self, data: bytes) -> None:
         request = self._reading
         assert request is not None
         request.body_bytes += len(data)
-        if self._relay is not None and self._queue[0] is request:
+        if self._queue[0] is not request:
+            self._ahead_bytes += len(data)
+            if self._far_ahead:
+                self._pause(True)
+        elif self._relay is not None:
             self._relay.request_body(data)
-        elif request.problem is None:
+            return
+        if request.problem is None:
             request.pieces.append(data)
 
     def on_message_complete(self) -> None:
@@ -179,8 +218,9 @@ class Downstream(asyncio.Protocol):
     # ── the order of things ──
 
     def _receive(self, data: bytes) -> None:
-        if self._lingering:
+        if self._deaf:
             return
+        self._head_bytes += len(data)
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
@@ -191,12 +231,14 @@ class Downstream(asyncio.Protocol):
             self._malformed()
         request = self._reading
         if request is not None and not request.headed:
-            self._head_bytes += len(data)
-            if self._head_bytes > self._core.tap.header_max_bytes:
-                self._problem(Problem(431, "the request's head is too large", "headers_too_large"))
+            problem = self._too_large(request, self._head_bytes)
+            if problem is not None:
+                self._problem(problem)
+        else:
+            self._head_bytes = 0
         if self._relay is None:
             self._advance()
-        self._watch()
+        self._watch(len(data))
 
     def _advance(self) -> None:
         """Starts the relay of the first request in the queue, if enough of it is here."""
@@ -209,13 +251,10 @@ class Downstream(asyncio.Protocol):
         elif (request.content_length or 0) > limit or request.body_bytes > limit:
             body = None
         else:
-            if request.expects and not request.body_bytes:
-                self.write(CONTINUE)
+            self._continue(request)
             return
         pieces, request.pieces = request.pieces, []
         self._relay = relay = Relay(self._core, self, request, body)
-        if body is None and request.expects and not request.body_bytes:
-            self.write(CONTINUE)
         relay.start()
         if body is None:
             for piece in pieces:
@@ -223,13 +262,38 @@ class Downstream(asyncio.Protocol):
             if request.complete:
                 relay.request_end()
 
+    def _next(self) -> None:
+        """The turn of the request that was read ahead has come."""
+        self._advance()
+        if self._queue and self._queue[0] is self._reading:
+            self._patience.body(self._turn_s)
+
+    def _continue(self, request: Request) -> None:
+        """Tells a client that waits for it to send its body: not before somebody wants it (RFC 9110, 10.1.1)."""
+        if request.expects and not request.continued and not request.body_bytes:
+            request.continued = True
+            self.write(CONTINUE)
+
     def _check_sizes(self, request: Request) -> None:
-        tap = self._core.tap
-        head_bytes = len(request.target) + sum(len(name) + len(value) + 4 for name, value in request.headers)
-        if head_bytes > tap.header_max_bytes:
-            request.problem = Problem(431, "the request's head is too large", "headers_too_large")
-        elif (request.content_length or 0) > tap.body_max_bytes:
+        """`_head_bytes` counts whole reads here: only where those are too many is the head itself counted."""
+        head_bytes = self._head_bytes
+        if head_bytes > self._core.tap.header_max_bytes:
+            head_bytes = len(request.target) + sum(len(name) + len(value) + 4 for name, value in request.headers)
+        request.problem = self._too_large(request, head_bytes)
+        if request.problem is None and (request.content_length or 0) > self._core.tap.body_max_bytes:
             request.problem = Problem(413, "the request's body is too large", "request_too_large")
+
+    def _too_large(self, request: Request, head_bytes: int) -> Problem | None:
+        tap = self._core.tap
+        if len(request.target) > tap.target_max_bytes:
+            return Problem(414, "the request's path is too long", "uri_too_long")
+        if head_bytes > tap.header_max_bytes or len(request.headers) > tap.header_max_count:
+            return Problem(431, "the request's head is too large", "headers_too_large")
+        return None
+
+    @property
+    def _far_ahead(self) -> bool:
+        return len(self._queue) > AHEAD_MAX or self._ahead_bytes > self._core.tap.parse_max_bytes
 
     def _decline_upgrade(self, rest: bytes) -> None:
         """The client offered another protocol (`Upgrade: h2c`), which a server may ignore (RFC 9110, 7.8). llhttp stops
@@ -262,51 +326,56 @@ class Downstream(asyncio.Protocol):
         request = self._reading or Request(clock.now_us(), clock.monotonic_s())
         request.problem = problem
         self._reading = None
-        self._lingering = True
+        self._deaf = True
+        self._patience.nothing()
         if request not in self._queue:
             self._queue.append(request)
         self._advance()
 
-    def _watch(self) -> None:
-        """Sets the deadline that fits what is waited for."""
+    def _watch(self, count_bytes: int) -> None:
+        """Says what is waited for, after a read of `count_bytes`. What comes ahead of its turn may take its time."""
         request = self._reading
-        if request is None:
-            if self._relay is not None:
-                self.deadline_s = NEVER
+        if self._deaf:
             return
-        timeouts, now_s = self._core.tap.timeouts, self._core.clock.monotonic_s()
-        if request.headed:
-            self.deadline_s = NEVER if self._paused else now_s + timeouts.client_body_idle_s
-        elif self._relay is None:
-            self.deadline_s = request.started_s + timeouts.client_header_s
+        if self._queue and (self._queue[0] is not request or self._paused):
+            self._patience.nothing()
+        elif request is None:
+            return
+        elif request.headed:
+            self._patience.body_moved(count_bytes, self._core.clock.monotonic_s())
+        else:
+            self._patience.head(max(request.started_s, self._turn_s))
 
-    @property
-    def _queue_busy(self) -> bool:
-        return self._relay is not None
+    def _until_taken(self) -> None:
+        if self._transport is not None:
+            self._patience.full(self._transport.get_write_buffer_size(), self._core.clock.monotonic_s())
 
     def _pause(self, pause: bool) -> None:
         if pause != self._paused and self._transport is not None and not self._transport.is_closing():
             self._paused = pause
             if pause:
                 self._transport.pause_reading()
+                self._patience.nothing()
             else:
                 self._transport.resume_reading()
-            self._watch()
+                if self._queue and self._queue[0] is self._reading:
+                    self._patience.body(self._core.clock.monotonic_s())
 
     def _close(self, *, linger: bool) -> None:
         """Closes after what was written. `linger`: the client still sends; a reset now could cost it our answer
         (RFC 9112, 9.6), so its bytes are read and dropped for a moment."""
         transport = self._transport
         assert transport is not None
-        self._lingering = True
+        self._deaf = True
         self._queue.clear()
-        if not linger or not transport.can_write_eof():
-            self.deadline_s = self._core.clock.monotonic_s() + self._core.tap.timeouts.idle_s
+        self._patience.nothing()
+        self._until_taken()
+        if linger and transport.can_write_eof():
+            self._pause(False)
+            self._patience.linger(self._core.clock.monotonic_s())
+            transport.write_eof()
+        else:
             transport.close()
-            return
-        self._pause(False)
-        self.deadline_s = self._core.clock.monotonic_s() + LINGER_S
-        transport.write_eof()
 
     def _fault(self) -> None:
         relay, self._relay = self._relay, None

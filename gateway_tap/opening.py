@@ -79,7 +79,8 @@ def judge(core: Core, request: Request, opened: Opened, now_us: int) -> Verdict 
     """Why the request is not served, or in mode observe would not have been; None: it goes on."""
     problem = request.problem
     if problem is not None:
-        return Verdict(Step.FAULT, problem.message, Refusal(problem.status, problem.message, problem.code))
+        refusal = Refusal(problem.status, problem.message, problem.code, problem.retry_after_s)
+        return Verdict(Step.FAULT, problem.message, refusal)
     if opened.chosen is None:
         known = ", ".join(f"/{name}/" for name in core.routes.names) or "none"
         message = f"no upstream takes this path; configured are: {known}"

@@ -5,7 +5,7 @@ import ssl
 from collections.abc import Callable
 from typing import Final
 
-from penstock.schemas.settings import Timeouts
+from penstock.schemas.tap_settings import Timeouts
 
 from .clock import Clock
 from .deadlines import Deadlines

@@ -16,6 +16,7 @@ class Problem:
     status: int
     message: str
     code: str = "bad_request"
+    retry_after_s: int | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -37,6 +38,7 @@ class Request:
     problem: Problem | None = None
     pieces: list[bytes] = field(default_factory=list, repr=False)
     body_bytes: int = 0
+    continued: bool = False
 
     @property
     def bodiless(self) -> bool:

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from penstock.schemas.events import Dialect
 from penstock.schemas.paths import belongs_to
-from penstock.schemas.settings import Upstream
+from penstock.schemas.tap_settings import Upstream
 
 _UNFIT: Final = re.compile(rb"[^\x21-\x7e]")
 _DOTS: Final = re.compile(rb"(?:/|%2f|\\)(?:\.|%2e){1,2}(?=/|%2f|\\|$)", re.IGNORECASE)

@@ -4,7 +4,8 @@ import asyncio
 from urllib.parse import urlsplit
 
 from penstock.schemas.errors import SettingsError
-from penstock.schemas.settings import Settings, Upstream
+from penstock.schemas.settings import Settings
+from penstock.schemas.tap_settings import Upstream
 
 from .ports import require_free, require_loopback, split_address
 

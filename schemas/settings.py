@@ -1,105 +1,16 @@
 """penstock.yaml: one file, every key also `PENSTOCK_…` (`PENSTOCK_TAP__LISTEN=…`). Read with `load_settings`."""
 
-import re
-from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
 import yaml
-from pydantic import AfterValidator, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from .errors import SettingsError
-from .events import Dialect
 from .handwritten import not_yaml, read_yaml
-from .keys import KEY_ID
-from .paths import reserved
 from .policy import Strict, explain
-
-
-def _address(value: str) -> str:
-    host, separator, port = value.rpartition(":")
-    if not separator or not host or not port.isdigit() or int(port) > 65535:
-        raise ValueError(f"{value!r} is no address: write HOST:PORT, such as 127.0.0.1:8080 (port 0: any free one)")
-    return value
-
-
-def _caller(value: str) -> str:
-    try:
-        ip_network(value, strict=False)
-    except ValueError as error:
-        if not re.fullmatch(KEY_ID, value.removeprefix("key:")):
-            raise ValueError(f"{value!r} is neither a network such as 10.0.0.0/8 nor the id of a key") from error
-    return value
-
-
-Address = Annotated[str, AfterValidator(_address)]
-Caller = Annotated[str, AfterValidator(_caller)]
-HeaderName = Annotated[str, Field(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")]
-"""A token of RFC 9110, 5.6.2."""
-
-
-class Timeouts(Strict):
-    """How long the tap waits for an upstream, by phase."""
-
-    connect_s: Annotated[float, Field(gt=0)] = 10.0
-    first_byte_s: Annotated[float, Field(gt=0)] = 600.0
-    idle_s: Annotated[float, Field(gt=0)] = 300.0
-    client_header_s: Annotated[float, Field(gt=0)] = 10.0
-    client_body_idle_s: Annotated[float, Field(gt=0)] = 30.0
-    drain_s: Annotated[float, Field(ge=0)] = 10.0
-
-
-class Tap(Strict):
-    """The gateway tap."""
-
-    id: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")] = "tap-1"
-    listen: Address = "127.0.0.1:8080"
-    admin: Address = "127.0.0.1:8081"
-    mode: Literal["observe", "enforce"] = "observe"
-    audit: Literal["strict", "besteffort"] = "besteffort"
-    parse_max_bytes: Annotated[int, Field(ge=1024)] = 8_388_608
-    body_max_bytes: Annotated[int, Field(ge=1024)] = 268_435_456
-    header_max_bytes: Annotated[int, Field(ge=1024)] = 65_536
-    queue_max_bytes: Annotated[int, Field(ge=1_048_576)] = 268_435_456
-    trusted_callers: tuple[Caller, ...] = ()
-    credential_headers: tuple[HeaderName, ...] = ()
-    published_headers: tuple[HeaderName, ...] = ()
-    timeouts: Timeouts = Timeouts()
-
-    @model_validator(mode="after")
-    def _fits(self) -> "Tap":
-        if self.audit == "strict" and self.mode == "observe":
-            raise ValueError("audit: strict needs mode: enforce, since it refuses requests while Kafka is away")
-        return self
-
-
-class Upstream(Strict):
-    """A model endpoint, or any gateway before one."""
-
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,30}$")]
-    url: str
-    dialect: Dialect = "openai"
-
-    @field_validator("name")
-    @classmethod
-    def _name(cls, value: str) -> str:
-        if reserved(value):
-            raise ValueError(f"`{value}` is a path of the first upstream; choose another name")
-        return value
-
-    @field_validator("url")
-    @classmethod
-    def _url(cls, value: str) -> str:
-        parts = urlsplit(value)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError("write a URL such as https://api.openai.com")
-        if parts.username or parts.password:
-            raise ValueError("an upstream's url carries no user or password")
-        if parts.query or parts.fragment:
-            raise ValueError("an upstream's url ends with its path")
-        return value.rstrip("/")
+from .tap_settings import Address, Tap, Upstream
 
 
 class Embedded(Strict):

@@ -11,7 +11,8 @@ from pydantic import BaseModel
 from penstock.cli.init import example, run
 from penstock.schemas.keys import KeyRecord
 from penstock.schemas.policy import Failures, Limit, Policy, load_policy
-from penstock.schemas.settings import Settings, Upstream, load_settings
+from penstock.schemas.settings import Settings, load_settings
+from penstock.schemas.tap_settings import Upstream
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -2,7 +2,7 @@ import asyncio
 
 from penstock.gateway_tap.clock import Clock
 from penstock.gateway_tap.deadlines import NEVER, Deadlines
-from penstock.schemas.settings import Timeouts
+from penstock.schemas.tap_settings import Timeouts
 
 
 class Waiting:

@@ -43,7 +43,7 @@ HOSTILE = {
     "length in a trailer": (400, CHUNKED + b"0\r\nContent-Length: 3\r\n\r\n"),
     "large header": (431, POST + b"X: " + b"a" * 80_000 + b"\r\n\r\n"),
     "many headers": (431, POST + b"X: aaaaaaaaaaa\r\n" * 5000 + b"\r\n"),
-    "long path": (431, b"GET /" + b"a" * 70_000 + b" HTTP/1.1\r\n" + HOST + b"\r\n"),
+    "long path": (414, b"GET /" + b"a" * 70_000 + b" HTTP/1.1\r\n" + HOST + b"\r\n"),
     "TLS on a plain port": (400, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"),
     "space in a name": (400, POST + b"X y: 1\r\n\r\n"),
     "control character in the path": (400, b"GET /a\x7fb HTTP/1.1\r\n" + HOST + b"\r\n"),

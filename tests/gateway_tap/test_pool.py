@@ -13,7 +13,7 @@ from penstock.gateway_tap.deadlines import Deadlines
 from penstock.gateway_tap.pool import Pool
 from penstock.gateway_tap.routes import Routes
 from penstock.gateway_tap.upstream import Upstream
-from penstock.schemas import settings
+from penstock.schemas import tap_settings
 
 Start = Callable[..., Awaitable[int]]
 
@@ -27,8 +27,8 @@ class Late(Clock):
 
 def make(url: str, **timeouts: float) -> tuple[Pool, Late]:
     clock = Late()
-    given = settings.Timeouts(**timeouts)
-    (route,) = Routes([settings.Upstream(name="a", url=url)])
+    given = tap_settings.Timeouts(**timeouts)
+    (route,) = Routes([tap_settings.Upstream(name="a", url=url)])
     return Pool(route, given, Deadlines(clock, given), clock), clock
 
 

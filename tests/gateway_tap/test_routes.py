@@ -2,7 +2,7 @@ import pytest
 
 from penstock.gateway_tap.routes import Routes, origin_form
 from penstock.schemas.events import Dialect
-from penstock.schemas.settings import Upstream
+from penstock.schemas.tap_settings import Upstream
 
 UPSTREAMS = [
     Upstream(name="openai", url="https://api.openai.com", dialect="openai"),

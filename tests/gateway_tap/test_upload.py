@@ -3,7 +3,7 @@ import hashlib
 from penstock.gateway_tap.request import Request
 from penstock.gateway_tap.routes import Routes
 from penstock.gateway_tap.upload import Upload
-from penstock.schemas.settings import Upstream
+from penstock.schemas.tap_settings import Upstream
 
 CHOSEN = Routes([Upstream(name="a", url="http://a.example")]).choose(b"/v1/x")
 
