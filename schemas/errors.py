@@ -10,6 +10,7 @@
     │   └── EventError         one event of a record that cannot be read
     ├── TopicLayoutError       a topic is missing or has another partition count             exit code 3
     ├── OffsetLostError        a committed offset lies below the start of the log            exit code 3
+    ├── JournalError           the tap's journal cannot be used as it is                      exit code 3
     └── TrailError             the trail contradicts itself: sealing stops                   exit code 1
 
 A retry is sensible for `ServiceUnavailable` alone. No message carries a prompt, a completion or a credential.
@@ -64,6 +65,12 @@ class TopicLayoutError(PenstockError):
 
 class OffsetLostError(PenstockError):
     """The log no longer holds what a worker has yet to read: `penstock gap accept` must say so first."""
+
+    exit_code = 3
+
+
+class JournalError(PenstockError):
+    """The tap's journal is held by another process, cannot be written, or is not one that this version reads."""
 
     exit_code = 3
 
