@@ -52,11 +52,11 @@ def build(settings: Settings, publisher: Publisher, clock: Clock) -> Core:
     """All parts of a tap but its sockets and its readers of Kafka."""
     policy = load_policy(settings.policy_path)
     deadlines = Deadlines(clock, settings.tap.timeouts)
-    routes = Routes(settings.upstreams)
+    routes = Routes(settings.upstreams, settings.tap.timeouts)
     return Core(
         tap=settings.tap,
         routes=routes,
-        pools={route.name: Pool(route, settings.tap.timeouts, deadlines, clock) for route in routes},
+        pools={route.name: Pool(route, deadlines, clock, settings.tap.dns_ttl_s) for route in routes},
         keys=Keys(policy.keys),
         trusted=Trusted(settings.tap.trusted_callers),
         pepper=read_secret("pepper", settings.secrets.pepper, settings.state).current,

@@ -28,17 +28,24 @@ class Deadlines:
     """The set of what waits. Deadlines are times of `clock.monotonic_s`, kept to within one sweep."""
 
     def __init__(self, clock: Clock, timeouts: Timeouts) -> None:
-        shortest_s = min(
-            timeouts.connect_s,
-            timeouts.first_byte_s,
-            timeouts.idle_s,
-            timeouts.client_header_s,
-            timeouts.client_body_idle_s,
-        )
-        self._every_s = min(SWEEP_MAX_S, shortest_s / 4)
+        self._every_s = SWEEP_MAX_S
+        self.heed(timeouts)
         self._clock = clock
         self._waiting: set[Waiting] = set()
         self._task: asyncio.Task[None] | None = None
+
+    def heed(self, timeouts: Timeouts) -> None:
+        """Looks often enough for these limits too."""
+        shortest_s = min(
+            timeouts.first_byte_s,
+            timeouts.idle_s,
+            timeouts.total_s,
+            timeouts.client_header_s,
+            timeouts.client_body_idle_s,
+            timeouts.client_stall_s,
+            timeouts.keep_alive_s,
+        )
+        self._every_s = min(self._every_s, shortest_s / 4)
 
     def add(self, waiting: Waiting) -> None:
         self._waiting.add(waiting)

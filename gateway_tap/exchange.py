@@ -104,6 +104,7 @@ class Exchange:
     ttft_us: int | None = None
     killed_by: AppliedOrder | None = None
     observed: list[AppliedOrder] = field(default_factory=list)
+    retried: list[str] = field(default_factory=list)
 
     def step(self, step: Step, reason: str = "") -> None:
         """Moves on by the table, and notes the outcome where `step` decides it. IllegalStep is our own fault."""
@@ -144,6 +145,8 @@ class Exchange:
             duration_us=int((now_s - self.started_s) * 1_000_000),
             killed_by=self.killed_by,
             observed=self.observed,
+            attempts=1 + len(self.retried),
+            retried=self.retried,
             **figures,
         )
 

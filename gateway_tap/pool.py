@@ -1,14 +1,16 @@
 """Edge: connections to one upstream: kept alive, the latest first; new ones are made with a bounded wait."""
 
 import asyncio
+import errno
 import ssl
 from collections.abc import Callable
 from typing import Final
 
-from penstock.schemas.tap_settings import Timeouts
-
+from .attempts import Cause
 from .clock import Clock
 from .deadlines import Deadlines
+from .dial import dial
+from .names import Names, Unresolved
 from .routes import Route
 from .upstream import Upstream
 
@@ -16,7 +18,7 @@ IDLE_MAX_S: Final = 15.0
 IDLE_MAX: Final = 512
 
 Connected = Callable[[Upstream], None]
-Failed = Callable[[str, bool], None]
+Failed = Callable[[str, bool, Cause], None]
 
 
 class Pool:
@@ -26,10 +28,15 @@ class Pool:
     a request seldom meets a connection that its server is just closing.
     """
 
-    def __init__(self, route: Route, timeouts: Timeouts, deadlines: Deadlines, clock: Clock) -> None:
+    def __init__(self, route: Route, deadlines: Deadlines, clock: Clock, dns_ttl_s: float) -> None:
         self.clock = clock
+        self.timeouts = route.timeouts
+        self.retries = route.retries
         self._route = route
-        self._timeouts = timeouts
+        self._names = Names(
+            route.host, route.port, allow_private=route.allow_private, ttl_s=dns_ttl_s, clock=clock, moved=self._moved
+        )
+        deadlines.heed(route.timeouts)
         self._deadlines = deadlines
         self._idle: list[tuple[Upstream, float]] = []
         self._tls = ssl.create_default_context() if route.tls else None
@@ -41,7 +48,10 @@ class Pool:
 
     def idle(self) -> Upstream | None:
         """A connection that waits, or None."""
-        oldest_s = self.clock.monotonic_s() - IDLE_MAX_S
+        now_s = self.clock.monotonic_s()
+        if now_s >= self._names.due_s:
+            self._names.refresh()
+        oldest_s = now_s - IDLE_MAX_S
         while self._idle:
             upstream, since_s = self._idle.pop()
             if upstream.usable and since_s > oldest_s:
@@ -50,7 +60,10 @@ class Pool:
         return None
 
     def give_back(self, upstream: Upstream) -> None:
-        """An exchange has ended cleanly on `upstream`."""
+        """An exchange has ended cleanly on `upstream`. It is kept if the name still stands for its address."""
+        if not self._names.holds(upstream.address):
+            upstream.close()
+            return
         now_s = self.clock.monotonic_s()
         while self._idle and (len(self._idle) >= IDLE_MAX or self._idle[0][1] < now_s - IDLE_MAX_S):
             self._idle.pop(0)[0].close()
@@ -61,35 +74,56 @@ class Pool:
         if upstream.reused:
             self._idle = [pair for pair in self._idle if pair[0] is not upstream]
 
-    def connect(self, connected: Connected, failed: Failed) -> "asyncio.Task[None]":
-        """Opens a connection and calls one of the two, unless the task is cancelled. `failed` gets a reason, and
-        whether it was a timeout."""
-        return asyncio.create_task(self._connect(connected, failed))
+    def connect(self, connected: Connected, failed: Failed, after_s: float = 0.0) -> "asyncio.Task[None]":
+        """Opens a connection and calls one of the two, unless the task is cancelled. `failed` gets a reason, whether it
+        was a timeout, and the cause."""
+        return asyncio.create_task(self._connect(connected, failed, after_s))
 
     def close(self) -> None:
         """Closes what waits."""
+        self._names.close()
         for upstream, _ in self._idle:
             upstream.close()
         self._idle = []
 
-    async def _connect(self, connected: Connected, failed: Failed) -> None:
-        timeouts, route = self._timeouts, self._route
+    def _moved(self) -> None:
+        """The name no longer stands for some address: what waits there is closed."""
+        moved = [upstream for upstream, _ in self._idle if not self._names.holds(upstream.address)]
+        for upstream in moved:
+            upstream.close()
+
+    async def _connect(self, connected: Connected, failed: Failed, after_s: float) -> None:
+        if after_s:
+            await asyncio.sleep(after_s)
         try:
-            async with asyncio.timeout(timeouts.connect_s):
-                _, upstream = await asyncio.get_running_loop().create_connection(
-                    lambda: Upstream(self, self._deadlines, timeouts.idle_s, timeouts.first_byte_s),
-                    route.host,
-                    route.port,
-                    ssl=self._tls,
-                    server_hostname=route.host if self._tls else None,
-                )
+            async with asyncio.timeout(self.timeouts.connect_s):
+                upstream = await dial(await self._names.addresses(), self._open)
         except TimeoutError:
-            failed("upstream connect timeout", True)
-        except ssl.SSLError as error:
-            failed(f"upstream TLS failed: {error.reason or 'handshake'}", False)
-        except ConnectionRefusedError:
-            failed("upstream refused the connection", False)
-        except OSError:
-            failed("the upstream cannot be reached", False)
+            failed("upstream connect timeout", True, "connect")
+        except (OSError, Unresolved) as error:
+            failed(_why(error), False, "connect")
         else:
             connected(upstream)
+
+    async def _open(self, address: str) -> Upstream:
+        """A connection to one address; its certificate is checked for the name."""
+        _, upstream = await asyncio.get_running_loop().create_connection(
+            lambda: Upstream(self, self._deadlines, address),
+            address,
+            self._route.port,
+            ssl=self._tls,
+            server_hostname=self._route.host if self._tls else None,
+        )
+        return upstream
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, Unresolved):
+        return str(error)
+    if isinstance(error, ssl.SSLError):
+        return f"upstream TLS failed: {error.reason or 'handshake'}"
+    if isinstance(error, ConnectionRefusedError):
+        return "upstream refused the connection"
+    if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+        return "the gateway has no file descriptor left to call the upstream with"
+    return "the upstream cannot be reached"

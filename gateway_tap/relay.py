@@ -15,8 +15,10 @@ from penstock.wire.ending import kill_ending
 from . import admission
 from .admission import Verdict
 from .answer import AnswerReader
+from .attempts import KEY, Cause, again_after_s
 from .capture import Capture
 from .core import Core
+from .deadlines import NEVER
 from .delivery import Delivery, Owner, last_bytes_at
 from .exchange import State, Step
 from .opening import judge, open_exchange
@@ -31,7 +33,6 @@ from .waits import Wait
 BORDER_WAIT_S: Final = 0.25
 PROMPT_ACK_S: Final = 5.0
 COMPLETION_ACK_S: Final = 30.0
-SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class Relay:
@@ -53,7 +54,7 @@ class Relay:
         self._border: asyncio.TimerHandle | None = None
         self._killer: Standing | None = None
         self._client_full = False
-        self._tried_again = False
+        self._until_s = NEVER
 
     # ── the request ──
 
@@ -115,6 +116,7 @@ class Relay:
     def _release(self) -> None:
         self.exchange.step(Step.RELEASE)
         pool = self._pool
+        self._until_s = self._core.clock.monotonic_s() + pool.timeouts.total_s
         upstream = pool.idle()
         if upstream is not None:
             self._connected(upstream)
@@ -132,6 +134,7 @@ class Relay:
             whole=self._upload.complete,
             head_only=self._request.method == "HEAD",
             now_s=self._core.clock.monotonic_s(),
+            until_s=self._until_s,
         )
         if not self._upload.complete:
             self._owner.pause_body(False)
@@ -141,6 +144,8 @@ class Relay:
     def upstream_head(self, answer: AnswerReader) -> None:
         """The upstream has answered."""
         exchange = self.exchange
+        if answer.status >= 400 and self._ask_again(f"upstream status {answer.status}", answer.status):
+            return
         exchange.step(Step.HEAD)
         content_type = answer.fields.get(b"content-type", b"").strip()
         encoding = answer.fields.get(b"content-encoding", b"").strip().lower()
@@ -175,17 +180,37 @@ class Relay:
             exchange.step(Step.ANSWERED)
             self._finish()
 
-    def upstream_lost(self, reason: str, timeout: bool) -> None:
+    def upstream_lost(self, reason: str, timeout: bool, cause: Cause) -> None:
         """The connection could not be made, or ended before the answer did."""
-        exchange, upstream = self.exchange, self._upstream
-        self._upstream = self._connecting = None
-        if exchange.state is State.CUTTING:
+        self._connecting = None
+        if self.exchange.state is State.CUTTING:
+            self._upstream = None
             self._cut()
-        elif self._may_try_again(upstream, timeout):
-            self._tried_again = True
-            self._connecting = self._pool.connect(self._connected, self.upstream_lost)
-        else:
+        elif self.exchange.state is not State.CALLING or not self._ask_again(reason, cause):
+            self._upstream = None
             self._fail(Step.UPSTREAM_LOST, lost(reason, timeout))
+
+    def _ask_again(self, reason: str, cause: Cause) -> bool:
+        """Gives up this attempt for another one, where the settings and the request allow it."""
+        exchange, upstream, now_s = self.exchange, self._upstream, self._core.clock.monotonic_s()
+        after_s = again_after_s(
+            self._pool.retries,
+            1 + len(exchange.retried),
+            cause,
+            method=self._request.method,
+            keyed=KEY in self._request.fields,
+            sent=upstream is not None,
+            kept=upstream is not None and upstream.reused,
+            whole=self._upload.whole is not None,
+        )
+        if after_s is None or now_s + after_s >= self._until_s:
+            return False
+        if upstream is not None:
+            upstream.close()
+        self._upstream = None
+        exchange.retried.append(reason)
+        self._connecting = self._pool.connect(self._connected, self.upstream_lost, after_s)
+        return True
 
     def upstream_full(self, full: bool) -> None:
         """The upstream does not keep up with the request's body."""
@@ -360,17 +385,6 @@ class Relay:
         if self._border is not None:
             self._border.cancel()
             self._border = None
-
-    def _may_try_again(self, upstream: Upstream | None, timeout: bool) -> bool:
-        """A kept connection that closed under a safe request may have closed before it (RFC 9110, 9.2.2)."""
-        return (
-            self.exchange.state is State.CALLING
-            and upstream is not None
-            and upstream.reused
-            and not timeout
-            and not self._tried_again
-            and self._request.method in SAFE
-        )
 
     @property
     def _pool(self) -> Pool:

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from penstock.schemas.events import Dialect
 from penstock.schemas.paths import belongs_to
-from penstock.schemas.tap_settings import Upstream
+from penstock.schemas.tap_settings import Retries, Timeouts, Upstream
 
 _UNFIT: Final = re.compile(rb"[^\x21-\x7e]")
 _DOTS: Final = re.compile(rb"(?:/|%2f|\\)(?:\.|%2e){1,2}(?=/|%2f|\\|$)", re.IGNORECASE)
@@ -24,7 +24,8 @@ DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One upstream, ready to be called. `authority` is its Host header, `base` the path that its URL ends with."""
+    """One upstream, ready to be called. `authority` is its Host header, `base` the path that its URL ends with,
+    `timeouts` are those of the tap with its own in their place."""
 
     name: str
     dialect: Dialect
@@ -33,6 +34,9 @@ class Route:
     tls: bool
     authority: bytes
     base: bytes
+    timeouts: Timeouts
+    retries: Retries
+    allow_private: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +51,8 @@ class Chosen:
 class Routes:
     """All upstreams of the settings, in their order."""
 
-    def __init__(self, upstreams: Sequence[Upstream]) -> None:
-        self._routes = [_route(upstream) for upstream in upstreams]
+    def __init__(self, upstreams: Sequence[Upstream], timeouts: Timeouts) -> None:
+        self._routes = [_route(upstream, timeouts) for upstream in upstreams]
         self._by_name = {route.name.encode(): route for route in self._routes}
 
     def __iter__(self) -> Iterator[Route]:
@@ -91,7 +95,7 @@ def origin_form(target: bytes) -> bytes | None:
     return None if _UNFIT.search(target) else target
 
 
-def _route(upstream: Upstream) -> Route:
+def _route(upstream: Upstream, timeouts: Timeouts) -> Route:
     parts = urlsplit(upstream.url)
     host = parts.hostname or ""
     port = parts.port or DEFAULT_PORTS[parts.scheme]
@@ -105,4 +109,7 @@ def _route(upstream: Upstream) -> Route:
         tls=parts.scheme == "https",
         authority=authority.encode(),
         base=parts.path.rstrip("/").encode(),
+        timeouts=timeouts.model_copy(update=upstream.timeouts.model_dump(exclude_none=True)),
+        retries=upstream.retries,
+        allow_private=upstream.allow_private,
     )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 import structlog
 
 from .answer import AnswerReader, BadAnswer
+from .attempts import Cause
 from .deadlines import NEVER, Deadlines
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ class Answered(Protocol):
     def upstream_read(self, data: bytes, ended: bool) -> None:
         """Body bytes of one read (perhaps none), and whether the answer has ended."""
 
-    def upstream_lost(self, reason: str, timeout: bool) -> None:
+    def upstream_lost(self, reason: str, timeout: bool, cause: Cause) -> None:
         """The connection ended, or was given up, before the answer did."""
 
     def upstream_full(self, full: bool) -> None:
@@ -40,13 +41,15 @@ class Answered(Protocol):
 class Upstream(asyncio.Protocol):
     """One connection. `call` begins an exchange; `send` adds to its request's body."""
 
-    def __init__(self, pool: "Pool", deadlines: Deadlines, idle_s: float, first_byte_s: float) -> None:
+    def __init__(self, pool: "Pool", deadlines: Deadlines, address: str) -> None:
         self.deadline_s = NEVER
         self.reused = False
+        self.address = address
         self._pool = pool
         self._deadlines = deadlines
-        self._idle_s = idle_s
-        self._first_byte_s = first_byte_s
+        self._idle_s = pool.timeouts.idle_s
+        self._first_byte_s = pool.timeouts.first_byte_s
+        self._until_s = NEVER
         self._transport: asyncio.Transport | None = None
         self._peer: Answered | None = None
         self._answer = AnswerReader(head_only=False)
@@ -57,14 +60,15 @@ class Upstream(asyncio.Protocol):
         """The connection is open."""
         return self._transport is not None and not self._transport.is_closing()
 
-    def call(self, peer: Answered, data: bytes, *, whole: bool, head_only: bool, now_s: float) -> None:
+    def call(self, peer: Answered, data: bytes, *, whole: bool, head_only: bool, now_s: float, until_s: float) -> None:
         """Sends a request's head with what is known of its body. `whole`: nothing of it is missing. `head_only`: the
-        method is HEAD, so the answer has no body."""
+        method is HEAD, so the answer has no body. `until_s`: when all of the answer must be here."""
         assert self._transport is not None
         self._peer = peer
         self._sent = whole
         self._answer = AnswerReader(head_only=head_only)
-        self.deadline_s = now_s + self._first_byte_s
+        self._until_s = until_s
+        self._wait(now_s)
         self._transport.write(data)
 
     def send(self, data: bytes, now_s: float, *, last: bool = False) -> None:
@@ -72,20 +76,20 @@ class Upstream(asyncio.Protocol):
         if self._transport is not None:
             self._sent = last
             if not self._answer.headed:
-                self.deadline_s = now_s + self._first_byte_s
+                self._wait(now_s)
             self._transport.write(data)
 
     def pause(self) -> None:
-        """The client does not keep up: stop reading, and stop the clock."""
+        """The client does not keep up: stop reading, and stop the clock but for the time in all."""
         if self.usable and self._transport is not None:
             self._transport.pause_reading()
-            self.deadline_s = NEVER
+            self.deadline_s = self._until_s
 
     def resume(self, now_s: float) -> None:
         """The client keeps up again."""
         if self.usable and self._transport is not None:
             self._transport.resume_reading()
-            self.deadline_s = now_s + (self._idle_s if self._answer.headed else self._first_byte_s)
+            self._wait(now_s)
 
     def close(self) -> None:
         """Hangs up at once; the peer hears no more."""
@@ -108,7 +112,7 @@ class Upstream(asyncio.Protocol):
         try:
             self._receive(peer, data)
         except BadAnswer as error:
-            self._lose(str(error))
+            self._lose(str(error), "answer")
         except Exception as error:
             # Supervisor: whatever failed in here, the client sees an error, its exchange ends as tap_error, and no
             # other connection is touched.
@@ -128,7 +132,9 @@ class Upstream(asyncio.Protocol):
         if exc is None:
             self.eof_received()
         self._transport = None
-        self._lose("the upstream closed the connection" if exc is None else "the upstream reset the connection")
+        self._lose(
+            "the upstream closed the connection" if exc is None else "the upstream reset the connection", "reset"
+        )
 
     def pause_writing(self) -> None:
         if self._peer is not None:
@@ -140,7 +146,10 @@ class Upstream(asyncio.Protocol):
 
     def expire(self) -> None:
         """A deadline has passed."""
-        self._lose("upstream idle timeout" if self._answer.headed else "upstream first byte timeout", timeout=True)
+        if self._pool.clock.monotonic_s() >= self._until_s:
+            self._lose("upstream total timeout", "total")
+        else:
+            self._lose("upstream idle timeout" if self._answer.headed else "upstream first byte timeout", "timeout")
 
     def _receive(self, peer: Answered, data: bytes) -> None:
         answer = self._answer
@@ -153,9 +162,11 @@ class Upstream(asyncio.Protocol):
             raise
         if not answer.headed:
             return
-        self.deadline_s = self._pool.clock.monotonic_s() + self._idle_s
+        self._wait(self._pool.clock.monotonic_s())
         if not headed:
             peer.upstream_head(answer)
+            if self._peer is not peer:
+                return
         body = answer.take()
         if answer.ended:
             self._leave()
@@ -174,8 +185,13 @@ class Upstream(asyncio.Protocol):
         elif self._transport is not None:
             self._transport.close()
 
-    def _lose(self, reason: str, *, timeout: bool = False) -> None:
+    def _wait(self, now_s: float) -> None:
+        """Sets the deadline of the phase: to the head, then to the next byte."""
+        due_s = now_s + (self._idle_s if self._answer.headed else self._first_byte_s)
+        self.deadline_s = due_s if due_s < self._until_s else self._until_s
+
+    def _lose(self, reason: str, cause: Cause) -> None:
         peer = self._peer
         self.close()
         if peer is not None:
-            peer.upstream_lost(reason, timeout)
+            peer.upstream_lost(reason, cause in ("timeout", "total"), cause)

@@ -103,6 +103,8 @@ class Completion(Contract):
     duration_us: Count = 0
     killed_by: AppliedOrder | None = None
     observed: list[AppliedOrder] = Field(default_factory=list, description="orders that mode observe did not apply")
+    attempts: Annotated[int, Field(ge=1)] = Field(default=1, description="how often the upstream was asked")
+    retried: list[str] = Field(default_factory=list, description="why it was asked again, as `reason`, one entry each")
 
 
 class TapStarted(Contract):

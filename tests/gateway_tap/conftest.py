@@ -179,13 +179,18 @@ async def upstream() -> AsyncIterator[Callable[[Script], Awaitable[Upstream]]]:
 
 @pytest.fixture
 async def tap(tmp_path: Path) -> AsyncIterator[Callable[..., Awaitable[Tap]]]:
-    """Starts a tap before upstreams: `await tap(url, dialect="openai", policy=…, mode=…)`."""
+    """Starts a tap before upstreams: `await tap(url, dialect="openai", policy=…, mode=…)`; `each`: of all upstreams."""
     running: list[tuple[asyncio.Server, Tap]] = []
     (tmp_path / ".penstock" / "secrets").mkdir(parents=True)
     (tmp_path / ".penstock" / "secrets" / "pepper").write_text(new_secret_text())
 
     async def start(
-        *urls: str, dialect: str = "openai", policy: dict[str, Any] | None = None, publisher: Any = None, **options: Any
+        *urls: str,
+        dialect: str = "openai",
+        policy: dict[str, Any] | None = None,
+        publisher: Any = None,
+        each: dict[str, Any] | None = None,
+        **options: Any,
     ) -> Tap:
         if policy is not None:
             (tmp_path / "policy.yaml").write_text(json.dumps(policy))
@@ -193,7 +198,9 @@ async def tap(tmp_path: Path) -> AsyncIterator[Callable[..., Awaitable[Tap]]]:
         settings = Settings(
             base=tmp_path,
             tap={"listen": "127.0.0.1:0", **options},  # type: ignore[arg-type]
-            upstreams=[{"name": names[i], "url": url, "dialect": dialect} for i, url in enumerate(urls)],  # type: ignore[arg-type]
+            upstreams=[  # type: ignore[arg-type]
+                {"name": names[i], "url": url, "dialect": dialect, **(each or {})} for i, url in enumerate(urls)
+            ],
             policy="policy.yaml" if policy is not None else None,
         )
         publisher = publisher or MemoryPublisher()

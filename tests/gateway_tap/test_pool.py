@@ -28,8 +28,8 @@ class Late(Clock):
 def make(url: str, **timeouts: float) -> tuple[Pool, Late]:
     clock = Late()
     given = tap_settings.Timeouts(**timeouts)
-    (route,) = Routes([tap_settings.Upstream(name="a", url=url)])
-    return Pool(route, given, Deadlines(clock, given), clock), clock
+    (route,) = Routes([tap_settings.Upstream(name="a", url=url)], given)
+    return Pool(route, Deadlines(clock, given), clock, 30.0), clock
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ async def server() -> AsyncIterator[Start]:
 async def connected(pool: Pool) -> Upstream | str:
     loop = asyncio.get_running_loop()
     future: asyncio.Future[Upstream | str] = loop.create_future()
-    pool.connect(future.set_result, lambda reason, timeout: future.set_result(f"{reason} {timeout}"))
+    pool.connect(future.set_result, lambda reason, timeout, _: future.set_result(f"{reason} {timeout}"))
     return await asyncio.wait_for(future, 5)
 
 
@@ -96,7 +96,7 @@ async def test_a_connection_that_cannot_be_made_says_why(monkeypatch: pytest.Mon
     refused, _ = make(f"http://127.0.0.1:{port}")
     assert await connected(refused) == "upstream refused the connection False"
     unknown, _ = make("http://no-such-host.invalid")
-    assert await connected(unknown) == "the upstream cannot be reached False"
+    assert await connected(unknown) == "the upstream's name cannot be resolved False"
 
     async def never(*_: object, **__: object) -> None:
         await asyncio.sleep(60)

@@ -2,7 +2,7 @@ import pytest
 
 from penstock.gateway_tap.routes import Routes, origin_form
 from penstock.schemas.events import Dialect
-from penstock.schemas.tap_settings import Upstream
+from penstock.schemas.tap_settings import Timeouts, Upstream
 
 UPSTREAMS = [
     Upstream(name="openai", url="https://api.openai.com", dialect="openai"),
@@ -32,7 +32,7 @@ UPSTREAMS = [
     ],
 )
 def test_a_path_goes_to_its_upstream(target: bytes, name: str, sent: bytes) -> None:
-    chosen = Routes(UPSTREAMS).choose(target)
+    chosen = Routes(UPSTREAMS, Timeouts()).choose(target)
     assert chosen is not None
     assert (chosen.route.name, chosen.target) == (name, sent)
 
@@ -63,7 +63,7 @@ def test_a_path_goes_to_its_upstream(target: bytes, name: str, sent: bytes) -> N
     ],
 )
 def test_a_path_of_no_upstream_goes_nowhere(target: bytes) -> None:
-    assert Routes(UPSTREAMS).choose(target) is None
+    assert Routes(UPSTREAMS, Timeouts()).choose(target) is None
 
 
 @pytest.mark.parametrize(
@@ -86,27 +86,29 @@ def test_a_path_of_no_upstream_goes_nowhere(target: bytes) -> None:
     ],
 )
 def test_paths_that_the_sdks_build_go_to_the_first(dialect: Dialect, path: str) -> None:
-    chosen = Routes([Upstream(name="first", url="https://a.example", dialect=dialect)]).choose(path.encode())
+    chosen = Routes([Upstream(name="first", url="https://a.example", dialect=dialect)], Timeouts()).choose(
+        path.encode()
+    )
     assert chosen is not None
     assert chosen.path == path
 
 
 @pytest.mark.parametrize("target", [b"*", b"169.254.169.254:80", b"", b"ftp://x/y", b"/a\x7fb", "/é".encode(), b"/a b"])
 def test_a_target_without_a_path_goes_nowhere(target: bytes) -> None:
-    assert Routes(UPSTREAMS).choose(target) is None
+    assert Routes(UPSTREAMS, Timeouts()).choose(target) is None
     assert origin_form(target) is None
 
 
 def test_without_upstreams_there_is_no_route() -> None:
-    assert Routes([]).choose(b"/v1/models") is None
+    assert Routes([], Timeouts()).choose(b"/v1/models") is None
 
 
 def test_authorities_are_those_of_the_settings() -> None:
-    routes = list(Routes(UPSTREAMS))
+    routes = list(Routes(UPSTREAMS, Timeouts()))
     assert [route.authority for route in routes] == [b"api.openai.com", b"gateway.internal:8080", b"[::1]:9000"]
     assert [(route.host, route.port, route.tls) for route in routes] == [
         ("api.openai.com", 443, True),
         ("gateway.internal", 8080, False),
         ("::1", 9000, False),
     ]
-    assert Routes(UPSTREAMS).names == ["openai", "anthropic", "six"]
+    assert Routes(UPSTREAMS, Timeouts()).names == ["openai", "anthropic", "six"]

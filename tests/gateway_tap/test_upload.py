@@ -3,9 +3,9 @@ import hashlib
 from penstock.gateway_tap.request import Request
 from penstock.gateway_tap.routes import Routes
 from penstock.gateway_tap.upload import Upload
-from penstock.schemas.tap_settings import Upstream
+from penstock.schemas.tap_settings import Timeouts, Upstream
 
-CHOSEN = Routes([Upstream(name="a", url="http://a.example")]).choose(b"/v1/x")
+CHOSEN = Routes([Upstream(name="a", url="http://a.example")], Timeouts()).choose(b"/v1/x")
 
 
 def request(headers: list[tuple[bytes, bytes]]) -> Request:
