@@ -34,6 +34,7 @@ from .core import Core
 from .deadlines import Deadlines
 from .downstream import Downstream
 from .identity import Keys, Trusted
+from .journal_keeper import opened
 from .orders import Orders
 from .pool import Pool
 from .publish import KafkaPublisher
@@ -86,8 +87,9 @@ class App:
         self._clock = Clock()
         self._epoch = self._clock.now_us()
         client = functools.partial(kafka_client, settings)
+        tap, partitions, keeper = settings.tap, settings.kafka.partitions, opened(settings, self._epoch, self._clock)
         self._publisher = KafkaPublisher(
-            settings.tap.id, self._epoch, settings.kafka.partitions, settings.tap.queue_max_bytes, client, self._clock
+            tap.id, self._epoch, partitions, tap.queue_max_bytes, client, self._clock, keeper
         )
         self._core = build(settings, self._publisher, self._clock)
         secrets = read_secret("control_mac", settings.secrets.control_mac, settings.state).all

@@ -61,6 +61,16 @@ NEVER: Final[Acknowledged] = (-1, -1, 0)
 class Supply(Protocol):
     """Where segments come from and go to."""
 
+    @property
+    def pressed(self) -> bool:
+        """Room is running out: what is left is for exchanges that run already."""
+        ...
+
+    @property
+    def has_room(self) -> bool:
+        """Events may get another segment."""
+        ...
+
     def take(self, epoch: int, size: int, *, control: bool) -> Segment | None:
         """A fresh segment for records of `epoch`, the first of them with `size` bytes; None where there is no room.
         `control`: for the journal's own notes, which may use what is kept back from events."""
@@ -108,13 +118,15 @@ read_marks: Final = msgspec.json.Decoder(list[EventMark]).decode
 
 
 class Journal:
-    """The journal of one process. A position is `segment number << 32 | place`."""
+    """The journal of one process. A position is `segment number << 32 | place`. `full`: it has refused events, and
+    nothing was dropped since. `urgent`: events may use what is kept back for its own notes."""
 
     def __init__(self, supply: Supply) -> None:
         self.running: dict[str, Running] = {}
         self.segments: dict[int, Segment] = {}
         self.acked: dict[int, Acknowledged] = {}
         self.full = False
+        self.urgent = False
         self.epoch = 0
         self._supply = supply
         self._current: Segment | None = None
@@ -122,6 +134,11 @@ class Journal:
         self._at = self._end = 0
         self._mark = self._start = self._base = 0
         self._frames: dict[int, int] = {}
+
+    @property
+    def pressed(self) -> bool:
+        """New exchanges should not begin now (see `Supply`)."""
+        return self.full or self._supply.pressed
 
     @property
     def kept_bytes(self) -> int:
@@ -148,7 +165,7 @@ class Journal:
         begin = at + RECORD_HEAD_BYTES
         end = begin + size
         if end > self._end:
-            if not self._roll(size, control=False):
+            if not self._roll(size, control=self.urgent):
                 return NOWHERE
             at = self._at
             begin = at + RECORD_HEAD_BYTES
@@ -236,8 +253,7 @@ class Journal:
             del self.segments[segment.head.number]
             self._supply.drop(segment)
             dropped += 1
-        if dropped:
-            self.full = False
+        self.full = self.full and not self._supply.has_room
         return dropped
 
     def adopt(self, segment: Segment) -> None:

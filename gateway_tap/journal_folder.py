@@ -66,6 +66,20 @@ class JournalFolder:
         """Segments with records."""
         return len(self._files)
 
+    @property
+    def pressed(self) -> bool:
+        """See `journal.Supply`: the last eighth of the room is kept for exchanges that run."""
+        return self.kept > self._max - max(1, self._max // 8) or (bool(self.disk_full) and len(self._spares) < SPARES)
+
+    @property
+    def has_room(self) -> bool:
+        return self.kept < self._max and (not self.disk_full or len(self._spares) >= SPARES)
+
+    @property
+    def has_work(self) -> bool:
+        """`prepare` would do something."""
+        return bool(self._retired or self._gone or len(self._spares) < SPARES)
+
     def lock(self) -> None:
         """Makes the folder this process's own. JournalError where another tap holds it, or it cannot be written."""
         try:

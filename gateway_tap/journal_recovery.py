@@ -34,11 +34,13 @@ EXCHANGES_NAMED: Final = 100
 
 @dataclass(slots=True)
 class OldFrame:
-    """A frame as the journal holds it. `positions` are those of its records, ascending."""
+    """A frame as the journal holds it. `positions` are those of its records, ascending; `accepted`: events of its epoch
+    and partition up to its end."""
 
     number: int
     events: int = 0
-    bytes: int = 0
+    events_bytes: int = 0
+    accepted: int = 0
     positions: "array[int]" = field(default_factory=lambda: array("Q"))
 
 
@@ -188,7 +190,8 @@ class Recovery:
         lane.following = max(lane.following, record.frame + 1)
         frame = lane.frames.setdefault(record.frame, OldFrame(record.frame))
         frame.events += record.count
-        frame.bytes += len(record.body)
+        frame.events_bytes += len(record.body)
+        frame.accepted = lane.accepted
         frame.positions.append(head.number << 32 | record.at)
         for mark in read_marks(b"[%b]" % record.body):
             if not mark.exchangeid:

@@ -6,15 +6,17 @@ from typing import Any, Final
 
 import structlog
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaConnectionError, KafkaError
 
-from penstock.schemas.errors import ServiceUnavailable
+from penstock.schemas.errors import PenstockError, ServiceUnavailable
 from penstock.schemas.topics import MAX_MESSAGE_BYTES
 
 BATCH_MAX_BYTES: Final = 1_000_000
 BACKOFF_FIRST_S: Final = 0.1
 BACKOFF_MAX_S: Final = 5.0
 STOP_WAIT_S: Final = 2.0
+LOOK_AGAIN_S: Final = 1.0
+"""How long an acknowledgement is waited for before it is asked whether the broker is somewhere else by now."""
 
 log = structlog.get_logger("penstock.tap.kafka")
 
@@ -34,6 +36,7 @@ class Link:
     def __init__(self, client: Callable[[], dict[str, Any]]) -> None:
         self._client = client
         self._producer: Any = None
+        self._arguments: dict[str, Any] = {}
         self._connecting = asyncio.Lock()
 
     async def producer(self) -> Any:
@@ -48,6 +51,21 @@ class Link:
                     await asyncio.sleep(backoff_s)
                     backoff_s = min(backoff_s * 2, BACKOFF_MAX_S)
             return self._producer
+
+    async def patiently(self, producer: Any, sent: "asyncio.Future[Any]") -> None:
+        """Waits for an acknowledgement, however long it takes. KafkaError where it failed, or where the broker has
+        moved: an idempotent producer asks for ever where the old one was."""
+        while not (await asyncio.wait({sent}, timeout=LOOK_AGAIN_S))[0]:
+            if producer is not self._producer or self._has_moved():
+                sent.add_done_callback(_heard)
+                raise KafkaConnectionError("the broker is elsewhere")
+        await sent
+
+    def _has_moved(self) -> bool:
+        try:
+            return self._client()["bootstrap_servers"] != self._arguments["bootstrap_servers"]
+        except PenstockError:
+            return False  # it is away, and may come back where it was
 
     async def discard(self, producer: Any, error: KafkaError) -> None:
         """`producer` failed for good; the next call of `producer` makes another."""
@@ -64,8 +82,9 @@ class Link:
             await self._stop(producer)
 
     async def _connect(self) -> Any:
+        self._arguments = self._client()
         producer = AIOKafkaProducer(
-            **self._client(),
+            **self._arguments,
             acks="all",
             enable_idempotence=True,
             max_batch_size=BATCH_MAX_BYTES,
@@ -85,3 +104,9 @@ class Link:
             await asyncio.wait_for(producer.stop(), STOP_WAIT_S)
         except (KafkaError, TimeoutError) as error:
             log.info("producer_stop", error=type(error).__name__)
+
+
+def _heard(sent: "asyncio.Future[Any]") -> None:
+    """Takes note of an outcome that nobody waits for any more, so that asyncio does not complain about it."""
+    if not sent.cancelled():
+        sent.exception()

@@ -18,6 +18,7 @@ class MemoryPublisher:
         self.lanes = [Lane(number) for number in range(partitions)]
         self.events: list[Event] = []
         self.audits: list[AuditEvent] = []
+        self.partials: list[tuple[str, bytes, int]] = []
         self.queue_max_bytes = queue_max_bytes
         self.bytes = 0
         self._held = False
@@ -34,13 +35,16 @@ class MemoryPublisher:
     def publish(self, partition: int, exchange_id: str, events: list[bytes]) -> bool:
         size = sum(map(len, events))
         if self._held and self.bytes + size > self.queue_max_bytes:
-            self.lanes[partition].drop(exchange_id, len(events))
+            self.lanes[partition].drop(exchange_id, events)
             return False
         if self._held:
             self.bytes += size
-        self.lanes[partition].add(events)
+        self.lanes[partition].add(exchange_id, events)
         self.events += map(read_event, events)
         return True
+
+    def partial(self, exchange_id: str, data: bytes, hidden: int) -> None:
+        self.partials.append((exchange_id, data, hidden))
 
     def acknowledged(self, partition: int) -> "asyncio.Future[None]":
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()

@@ -1,36 +1,35 @@
 """Edge: publishes to Kafka: events to the lane of their partition, audit events one by one.
 
-Memory is bounded by `queue_max_bytes`: events beyond it are dropped with a frame number of their own and a `gap` audit
-event, published once Kafka takes it.
+Without a journal memory is bounded by `queue_max_bytes`: events beyond it are dropped with a frame number of their own
+and a `gap` audit event, published once Kafka takes it. With a journal that bounds what waits, and events beyond
+`queue_max_bytes` wait in it alone.
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any
 
 import structlog
-from aiokafka.errors import KafkaError
 
 from penstock.schemas import audit as audits
-from penstock.schemas import topics
 from penstock.schemas.audit import AuditEvent, Gap
-from penstock.schemas.frames import HEADER_EPOCH, HEADER_TAP
 from penstock.schemas.records import Record, write_record
 
+from .audits import Audits
 from .clock import Clock
-from .lane import Hole, Lane
+from .journal_keeper import JournalKeeper
+from .journal_replay import Left, gap_record
+from .lane import Frame, Hole, Lane, Memory
 from .link import Link
 from .sender import Sender
 from .started import started_event
-
-AUDIT_MAX: Final = 10_000
 
 log = structlog.get_logger("penstock.tap.publish")
 
 
 class KafkaPublisher:
-    """Keeps the contract of `publisher.Publisher` over a real broker. `start` before the first event, `close` last."""
+    """Keeps the contract of `publisher.Publisher` over a real broker. `start` before the first event, `close` last.
+    `keeper`: an open journal; what it has left from an earlier process is sent first."""
 
     def __init__(
         self,
@@ -40,22 +39,27 @@ class KafkaPublisher:
         queue_max_bytes: int,
         client: Callable[[], dict[str, Any]],
         clock: Clock,
+        keeper: JournalKeeper | None = None,
     ) -> None:
         self.tap, self.epoch = tap, epoch
         self.dropped = 0
         self.delivered = 0
-        self.bytes = 0
+        self.keeper = keeper
+        self.journal = journal = keeper.journal if keeper else None
         self._clock = clock
         self._link = Link(client)
         self._max_bytes = queue_max_bytes
         self._dropping = False
-        headers = [(HEADER_TAP, tap.encode()), (HEADER_EPOCH, b"%d" % epoch)]
-        self._senders = [Sender(Lane(number), self._link, headers, self._freed) for number in range(partitions)]
-        self._audits: deque[Record] = deque()
-        self._audit_wake = asyncio.Event()
-        self._audits_sent = asyncio.Event()
-        self._audits_sent.set()
-        self._audit_number = 0
+        self._quiet_s = clock.monotonic_s()
+        memory = None if journal is None else Memory(queue_max_bytes)
+        left = keeper.left if keeper else Left([[] for _ in range(partitions)])
+        self.bytes = sum(frame.events_bytes for frames in left.frames for frame in frames)
+        self._senders = [
+            Sender(Lane(n, epoch=epoch, journal=journal, memory=memory), self._link, tap, self._freed, journal, frames)
+            for n, frames in enumerate(left.frames)
+        ]
+        self._audits = Audits(self._link, epoch, journal, left.audits)
+        self._acts = left.acts
         self._tasks: list[asyncio.Task[None]] = []
 
     @property
@@ -64,7 +68,17 @@ class KafkaPublisher:
 
     @property
     def has_room(self) -> bool:
+        if self.journal is not None:
+            return not self._dropping and not self.journal.pressed
         return not self._dropping and self.bytes < self._max_bytes
+
+    @property
+    def waiting_s(self) -> float:
+        """For how long something waits and Kafka acknowledges nothing."""
+        now_s = self._clock.monotonic_s()
+        if not self.bytes:
+            self._quiet_s = now_s
+        return now_s - self._quiet_s
 
     def start(self) -> None:
         """Announces this epoch in every partition, and begins to send."""
@@ -74,32 +88,45 @@ class KafkaPublisher:
                 sender.lane.partition, "", [started_event(self.tap, self.epoch, sender.lane.partition, now_us)]
             )
             self._tasks.append(asyncio.create_task(sender.run()))
-        self._tasks.append(asyncio.create_task(self._send_audits()))
+        for record in self._acts:
+            self._audits.add(record)
+        self._tasks.append(asyncio.create_task(self._audits.run()))
+        if self.keeper is not None:
+            self._tasks.append(asyncio.create_task(self.keeper.run(lambda: self.waiting_s, self.look_for_room)))
 
     def publish(self, partition: int, exchange_id: str, events: list[bytes]) -> bool:
-        size = sum(map(len, events))
-        sender = self._senders[partition]
-        if self._dropping or self.bytes + size > self._max_bytes:
-            self._dropping = True
-            self.dropped += len(events)
-            sender.lane.drop(exchange_id, len(events))
+        sender, journal = self._senders[partition], self.journal
+        size = len(events[0]) if len(events) == 1 else sum(map(len, events))
+        if self._dropping or (journal is None and self.bytes + size > self._max_bytes):
+            self._drop(sender.lane, exchange_id, events)
             return False
         self.bytes += size
-        sender.add(events)
+        taken = sender.add(exchange_id, events)
+        if taken < len(events):
+            self.bytes -= sum(map(len, events[taken:]))
+            self._drop(sender.lane, exchange_id, events[taken:])
+            return False
         return True
+
+    def partial(self, exchange_id: str, data: bytes, hidden: int) -> None:
+        if self.journal is not None:
+            self.journal.partial(exchange_id, data, hidden)
+
+    def _drop(self, lane: Lane, exchange_id: str, events: list[bytes]) -> None:
+        if not self._dropping:
+            self._dropping = True
+            log.error("dropping", reason="the journal is full" if self.journal else "the queue to Kafka is full")
+        self.dropped += len(events)
+        lane.drop(exchange_id, events)
 
     def acknowledged(self, partition: int) -> "asyncio.Future[None]":
         return self._senders[partition].acknowledged()
 
     def audit(self, event: AuditEvent) -> None:
-        if len(self._audits) >= AUDIT_MAX:
-            log.error("audit_dropped", act=event.act)
-            return
-        self._audit_number += 1
-        self._audits.append(
+        self._publish_audit(
             write_record(
                 event,
-                id=f"audit/{self.tap}/{self.epoch}/{self._audit_number}",
+                id=f"audit/{self.tap}/{self.epoch}/{self._audits.number + 1}",
                 type=audits.TYPE,
                 source=f"/tap/{self.tap}",
                 subject=event.subject,
@@ -107,43 +134,52 @@ class KafkaPublisher:
                 exchange_id=event.exchange_id,
             )
         )
-        self._audits_sent.clear()
-        self._audit_wake.set()
 
-    def _freed(self, lane: Lane, events: int, size: int) -> None:
+    def _publish_audit(self, record: Record) -> None:
+        if not self._audits.add(record):
+            log.error("audit_dropped", id=record.id)
+
+    def _freed(self, lane: Lane, frames: list[Frame]) -> None:
         """A sender's word of what was acknowledged."""
-        self.delivered += events
-        self.bytes -= size
-        if self._dropping and self.bytes * 8 <= self._max_bytes * 7:
+        self._quiet_s = self._clock.monotonic_s()
+        self.delivered += sum(frame.events for frame in frames)
+        self.bytes -= sum(frame.events_bytes for frame in frames)
+        if self.journal is not None:
+            last = frames[-1]
+            self.journal.acknowledge(lane.partition, last.epoch, last.number, last.accepted)
+        if lane.holes:
+            self._report(lane)
+        self.look_for_room()
+
+    def look_for_room(self) -> None:
+        """Ends a gap once there is room again."""
+        if self._dropping and self._may_go_on():
             self._dropping = False
+            log.warning("dropping_ended", dropped=self.dropped)
             for sender in self._senders:
                 sender.lane.end_hole()
                 self._report(sender.lane)
-        elif lane.holes:
-            self._report(lane)
+
+    def _may_go_on(self) -> bool:
+        if self.journal is not None:
+            return not self.journal.full
+        return self.bytes * 8 <= self._max_bytes * 7
 
     def _report(self, lane: Lane) -> None:
         for hole in lane.take_holes():
-            self.audit(self._gap(lane.partition, hole))
+            gap = self._gap(lane.partition, hole)
+            self._publish_audit(gap_record(self.tap, lane.partition, gap, self._clock.now_us()))
 
-    def _gap(self, partition: int, hole: Hole) -> AuditEvent:
-        gap = Gap(
+    def _gap(self, partition: int, hole: Hole) -> Gap:
+        return Gap(
             tap=self.tap,
-            epoch=self.epoch,
+            epoch=hole.epoch,
             partition=partition,
             events=hole.events,
             first_frame=hole.number,
             last_frame=hole.number,
             exchanges=hole.exchanges,
             cause=hole.cause,
-        )
-        return AuditEvent(
-            act="gap",
-            subject=f"tap:{self.tap}",
-            actor=f"tap:{self.tap}",
-            reason=hole.cause,
-            at_us=self._clock.now_us(),
-            details=gap.model_dump(),
         )
 
     async def close(self, within_s: float) -> int:
@@ -152,7 +188,7 @@ class KafkaPublisher:
             sender.lane.end_hole()
             self._report(sender.lane)
         waiting = [sender.acknowledged() for sender in self._senders]
-        sent = asyncio.create_task(self._audits_sent.wait())
+        sent = asyncio.create_task(self._audits.sent.wait())
         everything: list[asyncio.Future[Any]] = [*waiting, sent]
         await asyncio.wait(everything, timeout=within_s)
         sent.cancel()
@@ -160,21 +196,6 @@ class KafkaPublisher:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._link.close()
+        if self.keeper is not None:
+            await self.keeper.close()
         return sum(sender.outstanding for sender in self._senders)
-
-    async def _send_audits(self) -> None:
-        while True:
-            await self._audit_wake.wait()
-            self._audit_wake.clear()
-            while self._audits:
-                record = self._audits[0]
-                producer = await self._link.producer()
-                try:
-                    await producer.send_and_wait(
-                        topics.AUDIT, record.value, key=record.subject.encode(), headers=record.headers()
-                    )
-                except KafkaError as error:
-                    await self._link.discard(producer, error)
-                    continue
-                self._audits.popleft()
-            self._audits_sent.set()

@@ -20,12 +20,19 @@ class Publisher(Protocol):
 
     @property
     def has_room(self) -> bool:
-        """Whether events would be accepted now; audit strict refuses new requests while they would not."""
+        """Whether events would be accepted now, with some to spare for exchanges that run; new requests may be refused
+        or wait while they would not."""
         ...
 
     def publish(self, partition: int, exchange_id: str, events: list[bytes]) -> bool:
         """Takes encoded events of one exchange, in order; accepted events are published in that order per partition.
         False: they found no room, were dropped and counted, and will be reported as a gap."""
+        ...
+
+    def partial(self, exchange_id: str, data: bytes, hidden: int) -> None:
+        """Bytes of an answer that the client gets before the event that will hold them can be made; the next chunk of
+        the exchange makes up for all of them. `hidden`: so many bytes behind `data` may be the beginning of a
+        credential, and are not told."""
         ...
 
     def acknowledged(self, partition: int) -> "asyncio.Future[None]":

@@ -105,6 +105,10 @@ class Completion(Contract):
     observed: list[AppliedOrder] = Field(default_factory=list, description="orders that mode observe did not apply")
     attempts: Annotated[int, Field(ge=1)] = Field(default=1, description="how often the upstream was asked")
     retried: list[str] = Field(default_factory=list, description="why it was asked again, as `reason`, one entry each")
+    recovered: bool = Field(
+        default=False,
+        description="written from the journal after the tap's end: counts, digests and status are not known",
+    )
 
 
 class TapStarted(Contract):

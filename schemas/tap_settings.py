@@ -50,6 +50,14 @@ class Timeouts(Strict):
     drain_s: Annotated[float, Field(ge=0)] = 10.0
 
 
+class JournalSettings(Strict):
+    """What waits for Kafka in `<state_dir>/journal/<tap id>`."""
+
+    max_bytes: Annotated[int, Field(ge=16_777_216)] = 1_073_741_824
+    sync_after_ms: Annotated[int, Field(ge=0)] = 1000
+    sync_every_ms: Annotated[int, Field(ge=50)] = 200
+
+
 class Tap(Strict):
     """The gateway tap."""
 
@@ -57,7 +65,8 @@ class Tap(Strict):
     listen: Address = "127.0.0.1:8080"
     admin: Address = "127.0.0.1:8081"
     mode: Literal["observe", "enforce"] = "observe"
-    audit: Literal["strict", "besteffort"] = "besteffort"
+    audit: Literal["journal", "strict", "besteffort"] = "besteffort"
+    journal: JournalSettings = JournalSettings()
     parse_max_bytes: Annotated[int, Field(ge=1024)] = 8_388_608
     body_max_bytes: Annotated[int, Field(ge=1024)] = 268_435_456
     header_max_bytes: Annotated[int, Field(ge=1024)] = 65_536

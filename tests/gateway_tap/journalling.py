@@ -66,6 +66,14 @@ class Disk:
         self.kept[number] = (segment, memory)
         return segment
 
+    @property
+    def pressed(self) -> bool:
+        return not self.has_room
+
+    @property
+    def has_room(self) -> bool:
+        return len(self.kept) < self.most
+
     def before(self) -> None:
         self.left -= 1
         if self.left < 0:

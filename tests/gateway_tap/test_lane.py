@@ -14,14 +14,14 @@ def test_frames_and_holes_are_dense_and_keep_every_event(path: list[list[int] | 
         if step == "close":
             lane.close_frame()
         elif step == "drop":
-            lane.drop("e", 2)
+            lane.drop("e", [b"1", b"2"])
             dropped += 2
         else:
             events = []
             for size in step:
                 events.append(json.dumps(f"{count}".ljust(int(size) - 2)).encode())
                 count += 1
-            lane.add(events)
+            assert lane.add("e", events) == len(events)
             given_events += len(step)
     lane.close_frame()
     lane.end_hole()
@@ -38,8 +38,8 @@ def test_frames_and_holes_are_dense_and_keep_every_event(path: list[list[int] | 
 def test_a_hole_names_at_most_a_hundred_exchanges() -> None:
     lane = Lane(0)
     for number in range(HOLE_NAMES + 5):
-        lane.drop(f"e{number}", 1)
-        lane.drop(f"e{number}", 1)
+        lane.drop(f"e{number}", [b"1"])
+        lane.drop(f"e{number}", [b"1"])
     lane.end_hole()
     (hole,) = lane.take_holes()
     assert (len(hole.exchanges), hole.events) == (HOLE_NAMES, 2 * HOLE_NAMES + 10)
