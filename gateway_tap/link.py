@@ -63,7 +63,7 @@ class Link:
 
     def _has_moved(self) -> bool:
         try:
-            return self._client()["bootstrap_servers"] != self._arguments["bootstrap_servers"]
+            return bool(self._client()["bootstrap_servers"] != self._arguments["bootstrap_servers"])
         except PenstockError:
             return False  # it is away, and may come back where it was
 
