@@ -32,6 +32,7 @@ from .clock import Clock
 from .control import Control
 from .core import Core
 from .deadlines import Deadlines
+from .descriptors import room_for_clients
 from .downstream import Downstream
 from .identity import Keys, Trusted
 from .journal_keeper import opened
@@ -68,7 +69,15 @@ def build(settings: Settings, publisher: Publisher, clock: Clock) -> Core:
         salts=Salts(),
         deadlines=deadlines,
         policy_version=policy.version,
+        room=_room(settings.tap.max_connections),
     )
+
+
+def _room(wanted: int) -> int:
+    room = room_for_clients(wanted)
+    if room < wanted:
+        log.warning("few_descriptors", connections=room, max_connections=wanted, remedy="raise the limit on open files")
+    return room
 
 
 async def listen(core: Core, address: str, *, serving: bool = True) -> tuple[asyncio.Server, str]:

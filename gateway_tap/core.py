@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Core:
-    """The tap's own parts. `running` holds each exchange from its first event to its last, by id."""
+    """The tap's own parts. `running` holds each exchange from its first event to its last, by id; `room` is how many
+    clients there may be at once."""
 
     tap: Tap
     routes: Routes
@@ -44,6 +45,7 @@ class Core:
     salts: Salts
     deadlines: Deadlines
     policy_version: str
+    room: int
     running: "dict[str, Relay]" = field(default_factory=dict)
     clients: "set[Downstream]" = field(default_factory=set)
     outcomes: Counter[str] = field(default_factory=Counter)

@@ -22,7 +22,10 @@ AHEAD_MAX: Final = 64
 """Requests read ahead of the one that is served. Beyond that, or beyond `tap.parse_max_bytes` of their bodies, the
 connection is not read."""
 TOO_MANY: Final = Problem(
-    503, "the gateway has as many connections as it may have (tap.max_connections)", "too_many_connections", 1
+    503,
+    "the gateway has as many connections as it may have (tap.max_connections, or its limit on open files)",
+    "too_many_connections",
+    retry_after_s=1,
 )
 
 log = structlog.get_logger("penstock.tap.client")
@@ -100,7 +103,7 @@ class Downstream(asyncio.Protocol):
         self._transport.set_write_buffer_limits(high=self._core.tap.write_buffer_bytes)
         self._core.deadlines.add(self)
         self._core.clients.add(self)
-        if len(self._core.clients) > self._core.tap.max_connections:
+        if len(self._core.clients) > self._core.room:
             self._problem(TOO_MANY)
 
     def data_received(self, data: bytes) -> None:
