@@ -53,7 +53,7 @@ class Capture:
     @property
     def pending_bytes(self) -> int:
         """Bytes of an event that has begun and not ended."""
-        return len(self._splitter.rest) if self._splitter is not None else 0
+        return self._splitter.rest_bytes if self._splitter is not None else 0
 
     def answer(self, data: bytes, stamp: bytes, *, last: bool = False) -> list[bytes]:
         """Upstream bytes that the client got; `last`: its body is complete. Returns the events that they completed."""
@@ -64,6 +64,8 @@ class Capture:
             return []
         events = self._split(data)
         self._record(events, stamp)
+        if self._splitter.rest_bytes:
+            self._ahead(data, events)
         return events
 
     def cut(self, data: bytes, stamp: bytes) -> int | None:
@@ -71,10 +73,11 @@ class Capture:
         are the client's: their number is returned, the rest is recorded as withheld. None: the event goes on, all of
         `data` is the client's."""
         assert self._splitter is not None
-        before = len(self._splitter.rest)
+        before = self._splitter.rest_bytes
         events = self._split(data)
         if not events:
             self._count(data)
+            self._ahead(data, events)
             return None
         given = len(events[0]) - before
         self._count(data[:given])
@@ -120,6 +123,12 @@ class Capture:
         if events:
             self._tape.events(events, stamp, withheld=withheld)
             self._reply.events(events)
+
+    def _ahead(self, data: bytes, events: list[bytes]) -> None:
+        """The client gets the beginning of an event, or more of it."""
+        assert self._splitter is not None
+        rest = self._splitter.rest_bytes
+        self._tape.ahead(self._splitter.rest if events else data, begins=bool(events) or rest == len(data))
 
     def _count(self, data: bytes) -> None:
         self.bytes += len(data)

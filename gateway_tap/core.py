@@ -70,7 +70,8 @@ class Core:
         partition = partition_of(exchange_id, self.publisher.partitions)
         writer = EventWriter(exchange_id, self.source, f"key:{key_id}")
         publish = functools.partial(self._publish, partition, exchange_id)
-        return Tape(writer, publish, self.salts, credentials), partition
+        ahead = functools.partial(self.publisher.partial, exchange_id) if self.tap.audit == "journal" else None
+        return Tape(writer, publish, self.salts, credentials, ahead), partition
 
     def _publish(self, partition: int, exchange_id: str, events: list[bytes]) -> None:
         """In audit strict an event that finds no room ends its exchange: nothing is given that is not recorded."""

@@ -1,7 +1,7 @@
 """Pure: masks the caller's own credentials in bytes that come in pieces, at equal length, before they are published.
 
-The end of a piece is held back as far as a credential, written in its longest way, could reach into the next one. What
-is published concatenates to the original but for the masked places; what is forwarded is never touched.
+The end of a piece is held back only where it may be the beginning of a credential, in whatever writing. What is
+published concatenates to the original but for the masked places; what is forwarded is never touched.
 """
 
 from collections.abc import Sequence
@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import orjson
 
+from penstock.wire.escapes import begins_at
 from penstock.wire.masks import Place, mask_body, mask_text, maskable
 
 Masked = tuple[bytes, list[Place]]
@@ -20,28 +21,31 @@ LONGEST_WRITING: Final = 6
 class Masker:
     """Masks what one exchange publishes. `feed` and `finish` together give every byte of a body once, in order."""
 
-    __slots__ = ("_credentials", "_held_bytes", "_places", "_tail")
+    __slots__ = ("_credentials", "_longest", "_tail")
 
     def __init__(self, credentials: Sequence[bytes]) -> None:
         self._credentials = maskable(credentials)
-        self._held_bytes = max((len(value) * LONGEST_WRITING - 1 for value in self._credentials), default=0)
+        self._longest = max((len(value) * LONGEST_WRITING - 1 for value in self._credentials), default=0)
         self._tail = b""
-        self._places: list[Place] = []
+
+    @property
+    def held_bytes(self) -> int:
+        """How many bytes wait for what comes next."""
+        return len(self._tail)
 
     def feed(self, data: bytes) -> Masked:
         """What may be published now, and the masked places in it."""
         if not self._credentials:
             return data, []
         body, places = mask_body(self._tail + data, self._credentials)
-        places = sorted({*self._places, *places})
-        cut = max(len(body) - self._held_bytes, 0)
-        self._tail, self._places = body[cut:], cut_places(places, cut, len(body))
-        return body[:cut], cut_places(places, 0, cut)
+        cut = begins_at(body, self._credentials, self._longest)
+        self._tail = body[cut:]
+        return body[:cut], places
 
-    def finish(self) -> Masked:
-        """The bytes that were held back."""
-        rest, places, self._tail, self._places = self._tail, self._places, b"", []
-        return rest, places
+    def finish(self, data: bytes = b"") -> Masked:
+        """As `feed`, and nothing follows: nothing is held back."""
+        body, self._tail = self._tail + data, b""
+        return self.whole(body)
 
     def whole(self, body: bytes) -> Masked:
         """`body` alone, without regard to what came before."""

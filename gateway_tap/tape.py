@@ -13,6 +13,7 @@ from .masking import Masker, cut_places, written
 
 Publish = Callable[[list[bytes]], object]
 Salt = Callable[[], bytes]
+Ahead = Callable[[bytes, int], None]
 
 WITHHELD: Final = b',"withheld":true'
 CLIENT: Final = b"client"
@@ -22,11 +23,30 @@ TAP: Final = b"tap"
 
 class Tape:
     """The events of one exchange. `publish` gets encoded events; `stamp` arguments are RFC 3339 texts; `chunks` counts
-    the chunks that came from upstream."""
+    the chunks that came from upstream. `ahead` is told what a client gets before the event that will hold it is made
+    (bytes, and how many more that may be the beginning of a credential), where somebody wants to know."""
 
-    __slots__ = ("_parts", "_publish", "_salt", "_seq", "_writer", "chunks", "masker")
+    __slots__ = (
+        "_ahead",
+        "_credentials",
+        "_half",
+        "_parts",
+        "_publish",
+        "_salt",
+        "_seq",
+        "_writer",
+        "chunks",
+        "masker",
+    )
 
-    def __init__(self, writer: EventWriter, publish: Publish, salt: Salt, credentials: Sequence[bytes]) -> None:
+    def __init__(
+        self,
+        writer: EventWriter,
+        publish: Publish,
+        salt: Salt,
+        credentials: Sequence[bytes],
+        ahead: Ahead | None = None,
+    ) -> None:
         self._writer = writer
         self._publish = publish
         self._salt = salt
@@ -34,6 +54,9 @@ class Tape:
         self._parts = 0
         self.chunks = 0
         self.masker = Masker(credentials)
+        self._credentials = credentials
+        self._ahead = ahead
+        self._half: Masker | None = None
 
     def prompt(self, head: bytes, body: bytes, stamp: bytes) -> None:
         """The head of a request (a `PromptHead` as JSON), and its body as far as it is known: whole, or empty."""
@@ -72,13 +95,20 @@ class Tape:
 
     def read(self, data: bytes, stamp: bytes, *, last: bool) -> None:
         """Chunks of any other answer: one read, cut where it is larger than 64 KB. `last`: no more follows."""
-        body, places = self.masker.feed(data)
-        if last:
-            rest, more = self.masker.finish()
-            places = places + [(start + len(body), end + len(body)) for start, end in more]
-            body += rest
+        body, places = self.masker.finish(data) if last else self.masker.feed(data)
         if body:
             self._publish(list(self._chunks(body, places, stamp, UPSTREAM, b"")))
+        if self._ahead is not None and self.masker.held_bytes:
+            self._ahead(b"", self.masker.held_bytes)
+
+    def ahead(self, data: bytes, *, begins: bool) -> None:
+        """Bytes of an SSE event that its client gets before the event is whole. `begins`: they are its first."""
+        if self._ahead is None:
+            return
+        if begins or self._half is None:
+            self._half = Masker(self._credentials)
+        body, _ = self._half.feed(data)
+        self._ahead(body, self._half.held_bytes)
 
     def made_here(self, data: bytes, stamp: bytes) -> None:
         """Bytes that the tap itself gave the client: an ending, or the body of a refusal."""

@@ -5,7 +5,7 @@ Escapes are those of RFC 8259, 7 (of ASCII and Latin-1 characters) and RFC 3986,
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
@@ -15,6 +15,9 @@ Place = tuple[int, int]
 
 _WITHOUT_BACKSLASH: Final = re.compile(rb'\\[/"]|\\u00[0-9a-fA-F]{2}|%[0-9a-fA-F]{2}')
 _ESCAPE: Final = re.compile(rb"\\\\|" + _WITHOUT_BACKSLASH.pattern)
+_HALF_ESCAPE: Final = re.compile(rb"(?:\\+(?:u[0-9a-fA-F]{0,3})?|%[0-9a-fA-F]?)\Z")
+_FEW_BYTES: Final = 14
+"""Enough for two bytes in their longest writing, and half an escape."""
 _FORMS: Final = (_ESCAPE, _WITHOUT_BACKSLASH)
 """Where a body was cut, or is no JSON, two backslashes may be two."""
 
@@ -72,6 +75,40 @@ def _found(text: bytes, part: bytes) -> Iterator[Place]:
     while at >= 0:
         yield at, at + len(part)
         at = text.find(part, at + len(part))
+
+
+def begins_at(text: bytes, needles: Sequence[bytes], longest: int) -> int:
+    """Where at the end of `text` one of `needles` may have begun, in whatever writing, so that what comes next may
+    complete it; the length of `text` where none has. A writing takes at most `longest` bytes."""
+    first = max(len(text) - longest, 0)
+    tail = text[first:]
+    if b"\\" not in tail and b"%" not in tail:
+        return first + min((_plain_start(tail, needle) for needle in needles), default=len(tail))
+    starts = {b"\\"[0], b"%"[0], *(needle[0] for needle in needles)}
+    for at, byte in enumerate(tail):
+        if byte in starts and any(_may_begin(tail[at:], needle) for needle in needles):
+            return first + at
+    return len(text)
+
+
+def _plain_start(tail: bytes, needle: bytes) -> int:
+    at = tail.find(needle[:1], max(len(tail) - len(needle) + 1, 0))
+    while at >= 0:
+        if needle.startswith(tail[at:]):
+            return at
+        at = tail.find(needle[:1], at + 1)
+    return len(tail)
+
+
+def _may_begin(tail: bytes, needle: bytes) -> bool:
+    """Whether `tail`, but for half an escape at its end, is a beginning of `needle`. Looks at a few bytes first."""
+    return (len(tail) <= _FEW_BYTES or _begins(tail[:_FEW_BYTES], needle, 2)) and _begins(tail, needle, len(needle))
+
+
+def _begins(tail: bytes, needle: bytes, upto: int) -> bool:
+    whole = _HALF_ESCAPE.sub(b"", tail)
+    clear = {tail, whole, *(escape.sub(_byte, known) for escape in _FORMS for known in (tail, whole))}
+    return any(wanted.startswith(known[:upto]) for wanted in {needle, _unescaped(needle)} for known in clear)
 
 
 @lru_cache(maxsize=4096)

@@ -39,6 +39,11 @@ class EventSplitter:
         return bytes(self._rest)
 
     @property
+    def rest_bytes(self) -> int:
+        """How many bytes no blank line has ended yet."""
+        return len(self._rest)
+
+    @property
     def at_border(self) -> bool:
         """No event is half given out or half received: an event of our own may be written here."""
         return not self._inside and not self._rest.strip(b"\r\n")

@@ -31,10 +31,18 @@ class Sink:
         self.events: list[Event] = []
         counter = itertools.count()
         writer = EventWriter("e", "/tap/t", "key:k")
-        self.tape = Tape(writer, self.take, lambda: b"%024d" % next(counter), [SECRET])
+        self.told: list[bytes] = []
+        self.hidden = 0
+        self.tape = Tape(writer, self.take, lambda: b"%024d" % next(counter), [SECRET], self.ahead)
 
     def take(self, events: list[bytes]) -> None:
         self.events += map(read_event, events)
+        if events:
+            self.told, self.hidden = [], 0
+
+    def ahead(self, data: bytes, hidden: int) -> None:
+        self.told.append(data)
+        self.hidden = hidden
 
     @property
     def bodies(self) -> list[bytes]:
@@ -159,3 +167,26 @@ def test_what_cannot_be_read_says_nothing_and_is_recorded(encoding: bytes, body:
     capture.end(STAMP)
     assert b"".join(sink.bodies) == body
     assert capture.figures()["usage"] == []
+
+
+@given(st.lists(st.sampled_from(STREAM), max_size=6), st.lists(st.integers(0, 600), max_size=12), st.booleans())
+def test_whenever_it_stops_what_the_client_has_is_recorded_or_told(
+    stream: list[bytes], cuts: list[int], sse: bool
+) -> None:
+    """But for the caller's own credential, of which no part is told."""
+    sink, body, given_bytes = Sink(), b"".join(stream), b""
+    capture = Capture(sink.tape, "openai.chat", sse=sse, encoding=b"")
+    bounds = [0, *sorted(min(cut, len(body)) for cut in cuts)]
+    for start, end in itertools.pairwise(bounds):
+        if start == end:
+            continue
+        given_bytes += body[start:end]
+        capture.answer(body[start:end], STAMP)
+        told = b"".join(sink.told)
+        recorded = b"".join(event.body for event in sink.events)
+        whole = recorded + told
+        assert len(whole) + sink.hidden == len(given_bytes)
+        assert not any(SECRET[:n] == told[-n:] for n in range(1, len(SECRET)))
+        assert all(one in (other, b"*"[0]) for one, other in zip(whole, given_bytes, strict=False))
+        if SECRET[:1] not in given_bytes:
+            assert whole == given_bytes

@@ -3,6 +3,7 @@
 from itertools import pairwise
 
 import orjson
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -56,3 +57,37 @@ def test_places_are_cut_with_their_piece() -> None:
 def test_places_are_written_as_a_member() -> None:
     assert written([]) == b""
     assert written([(1, 3), (7, 9)]) == b',"redacted":"1-3,7-9"'
+
+
+@pytest.mark.parametrize(
+    ("end", "held"),
+    [
+        (b"plain words, and a full stop.", 0),
+        (b"a list of sk and sky", 0),
+        (b"ends with s", 1),
+        (b"the key is sk-live", 7),
+        (b"the key is " + KEY[:-1], len(KEY) - 1),
+        (b"the key is " + KEY, 0),
+        (rb'{"content":"a \"quoted\" word\n', 0),
+        (rb'{"content":"\u0073k', 7),
+        (rb'{"content":"sk\u00', 6),
+        (b"percent %73k%2", 6),
+        (b"half an escape \\", 1),
+    ],
+)
+def test_only_what_may_begin_a_credential_is_held_back(end: bytes, held: int) -> None:
+    masker = Masker([KEY])
+    published, _ = masker.feed(end)
+    assert masker.held_bytes == held
+    assert len(published) == len(end) - held
+    assert published + masker.finish()[0] == Masker([KEY]).whole(end)[0]
+
+
+@given(st.lists(st.sampled_from([*WAYS, b"plain ", b"s", b"sk", b"\\", b"\\\\", b"%", b"\n"]), max_size=8), st.data())
+def test_what_is_published_never_holds_the_beginning_of_a_credential_that_follows(
+    parts: list[bytes], data: st.DataObject
+) -> None:
+    body = b"".join(parts)
+    cut = data.draw(st.integers(0, len(body)))
+    published, _ = Masker([KEY]).feed(body[:cut])
+    assert published == Masker([KEY]).whole(body)[0][: len(published)]

@@ -6,6 +6,7 @@ from penstock.schemas.frames import PART_MAX_BYTES, Event, EventWriter, read_eve
 
 STAMP = b"2026-11-24T05:45:00.000001Z"
 SECRET = b"sk-secret-51cret"
+KEY = b"sk-live-0123456789abcdef"
 
 
 def tape(credentials: list[bytes] | None = None) -> tuple[Tape, list[Event]]:
@@ -64,3 +65,40 @@ def test_a_credential_in_a_text_of_head_or_completion_is_masked() -> None:
         b'{"model":"m-****************"}',
         b'{"response_id":"****************"}',
     ]
+
+
+def ahead_of(reads: list[bytes], credentials: list[bytes]) -> tuple[list[tuple[bytes, int]], list[bytes]]:
+    """What the journal is told, read by read, of one SSE event that comes in pieces; and the events published."""
+    told: list[tuple[bytes, int]] = []
+    published: list[bytes] = []
+    writer = EventWriter("e", "/tap/t", "key:k")
+    tape = Tape(writer, published.extend, lambda: b"AAAA", credentials, lambda *two: told.append(two))
+    for number, read in enumerate(reads):
+        tape.ahead(read, begins=number == 0)
+    return told, published
+
+
+def test_what_a_client_gets_ahead_of_its_event_is_told_without_a_credential() -> None:
+    told, published = ahead_of([b"data: plain", b" words sk-li", b"ve-0123456789abcdef more", b" s"], [KEY])
+    assert told == [(b"data: plain", 0), (b" words ", 5), (b"*" * len(KEY) + b" more", 0), (b" ", 1)]
+    assert published == []
+
+
+def test_without_a_journal_nobody_is_told() -> None:
+    tape = Tape(EventWriter("e", "/tap/t", "key:k"), lambda events: None, lambda: b"AAAA", [KEY])
+    tape.ahead(b"data: half", begins=True)
+    tape.read(b"ends with s", b"2026-11-24T05:45:00.000001Z", last=False)
+
+
+def test_a_held_back_end_of_a_read_is_told_by_its_length() -> None:
+    told: list[tuple[bytes, int]] = []
+    published: list[bytes] = []
+    tape = Tape(
+        EventWriter("e", "/tap/t", "key:k"), published.extend, lambda: b"AAAA", [KEY], lambda *two: told.append(two)
+    )
+    stamp = b"2026-11-24T05:45:00.000001Z"
+    tape.read(b"plain", stamp, last=False)
+    tape.read(b"then sk-live", stamp, last=False)
+    tape.read(b"ly", stamp, last=True)
+    assert told == [(b"", 7)]
+    assert b"".join(read_event(one).body for one in published) == b"plainthen sk-lively"
