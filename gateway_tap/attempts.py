@@ -30,7 +30,7 @@ def again_after_s(
         return None
     if cause == "reset" and attempts == 1 and kept and method in SAFE:
         return 0.0
-    if attempts >= retries.attempts or cause not in retries.on:
+    if attempts >= retries.attempts or cause not in retries.after:
         return None
     if sent and method not in IDEMPOTENT and retries.posts != "always" and not (retries.posts == "keyed" and keyed):
         return None

@@ -89,7 +89,7 @@ class Names:
         if allowed:
             self.due_s = math.inf if self._literal else self._clock.monotonic_s() + self._ttl_s
         else:
-            self._failed("the upstream's name stands for a private address, and allow_private is off")
+            self._failed("the upstream's name stands for no address that the gateway may call (allow_private)")
         if not set(before) <= set(self._known):
             self._moved()
 

@@ -3,6 +3,7 @@
 import asyncio
 from urllib.parse import urlsplit
 
+from penstock.gateway_tap.ranges import is_literal, may_stand_for
 from penstock.schemas.errors import SettingsError
 from penstock.schemas.settings import Settings
 from penstock.schemas.tap_settings import Upstream
@@ -42,7 +43,8 @@ def _check(what: str, host: str, port: int, key: str) -> None:
 
 
 async def unreachable(settings: Settings) -> list[str]:
-    """One sentence per upstream that does not resolve or connect now. It may still do so later: a warning."""
+    """One sentence per upstream that does not resolve or connect now, or that the tap would not call. That may change:
+    a warning."""
     found = await asyncio.gather(*(_reach(upstream) for upstream in settings.upstreams))
     return [sentence for sentence in found if sentence]
 
@@ -53,9 +55,15 @@ async def _reach(upstream: Upstream) -> str | None:
     try:
         async with asyncio.timeout(PATIENCE_S):
             _, writer = await asyncio.open_connection(parts.hostname, port)
+        address = writer.get_extra_info("peername")[0]
         writer.close()
     except TimeoutError:
         return f"upstream {upstream.name}: {parts.hostname}:{port} gave no answer within {PATIENCE_S:.0f} s"
     except OSError as error:
         return f"upstream {upstream.name}: {parts.hostname}:{port} cannot be reached ({error.strerror or error})"
+    if not is_literal(parts.hostname or "") and not may_stand_for(address, allow_private=upstream.allow_private):
+        return (
+            f"upstream {upstream.name}: {parts.hostname} stands for {address}, which is not public: the tap calls it"
+            " with `allow_private: true` at this upstream, or by its address in the url"
+        )
     return None

@@ -5,7 +5,7 @@ from ipaddress import ip_network
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
 from .events import Dialect
 from .keys import KEY_ID
@@ -88,6 +88,16 @@ class Tap(Strict):
         return self
 
 
+def _cause(value: object) -> object:
+    status = isinstance(value, int) and not isinstance(value, bool) and 400 <= value <= 599
+    if not status and value not in ("connect", "reset", "timeout"):
+        raise ValueError(f"{value!r} is none of connect, reset, timeout, and no status from 400 to 599")
+    return value
+
+
+Cause = Annotated[str | int, BeforeValidator(_cause)]
+
+
 class Limits(Strict):
     """How long one upstream is waited for, where it differs from `tap.timeouts`."""
 
@@ -101,7 +111,7 @@ class Retries(Strict):
     """When one upstream is asked again: never after a byte of an answer went to the client; by default not at all."""
 
     attempts: Annotated[int, Field(ge=1, le=10, description="in all, the first included; 1: never again")] = 1
-    on: tuple[Literal["connect", "reset", "timeout"] | Annotated[int, Field(ge=400, le=599)], ...] = ("connect",)
+    after: tuple[Cause, ...] = ("connect",)
     posts: Literal["unsent", "keyed", "always"] = "unsent"
     backoff_s: Annotated[float, Field(ge=0, le=60)] = 0.1
 

@@ -30,7 +30,7 @@ def test_by_default_nothing_is_asked_again(cause: Cause) -> None:
 @pytest.mark.parametrize("posts", ["unsent", "keyed", "always"])
 @pytest.mark.parametrize("keyed", [True, False])
 def test_a_post_that_was_sent_is_sent_again_only_where_a_setting_says_so(posts: Any, keyed: bool) -> None:
-    retries = Retries(attempts=3, on=ALL, posts=posts)
+    retries = Retries(attempts=3, after=ALL, posts=posts)
     allowed = posts == "always" or (posts == "keyed" and keyed)
     for cause in ALL:
         assert (again(retries, cause, keyed=keyed) is not None) == allowed
@@ -39,7 +39,7 @@ def test_a_post_that_was_sent_is_sent_again_only_where_a_setting_says_so(posts: 
 
 
 def test_a_body_that_is_gone_is_not_sent_again() -> None:
-    retries = Retries(attempts=3, on=ALL, posts="always")
+    retries = Retries(attempts=3, after=ALL, posts="always")
     assert again(retries, "reset", whole=False) is None
     assert again(retries, "connect", whole=False, sent=False) is not None
     assert again(Retries(), "reset", method="GET", kept=True, whole=False) is None
@@ -47,11 +47,11 @@ def test_a_body_that_is_gone_is_not_sent_again() -> None:
 
 @pytest.mark.parametrize("cause", ["answer", "total", 500, 502])
 def test_what_the_setting_does_not_name_stands(cause: Cause) -> None:
-    assert again(Retries(attempts=3, on=ALL, posts="always"), cause) is None
+    assert again(Retries(attempts=3, after=ALL, posts="always"), cause) is None
 
 
 def test_attempts_are_counted_and_come_ever_later() -> None:
-    retries = Retries(attempts=4, on=("connect",), backoff_s=0.5)
+    retries = Retries(attempts=4, after=("connect",), backoff_s=0.5)
     waits = [again(retries, "connect", attempts, sent=False) for attempts in range(1, 6)]
     assert waits == [0.5, 1.0, 2.0, None, None]
     assert again(Retries(attempts=10, backoff_s=60), "connect", 5, sent=False) == BACKOFF_MAX_S

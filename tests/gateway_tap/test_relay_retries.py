@@ -7,7 +7,7 @@ import pytest
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}"
 BUSY = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 4\r\n\r\nbusy"
-ALL = {"attempts": 3, "on": ["connect", "reset", "timeout", 503], "backoff_s": 0.01}
+ALL = {"attempts": 3, "after": ["connect", "reset", "timeout", 503], "backoff_s": 0.01}
 
 
 class Fails:

@@ -2,6 +2,8 @@
 
 import pytest
 
+from penstock.gateway_tap import names
+
 
 async def fine(call, reader, writer):
     writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}")
@@ -45,3 +47,21 @@ async def test_no_authority_of_a_client_chooses_an_upstream(upstream, tap, answe
     assert [call.line for call in first.calls] == ["GET /v1/models HTTP/1.1"]
     assert first.calls[0].header("host") == first.url.removeprefix("http://")
     assert second.connections == 0
+
+
+@pytest.mark.parametrize(
+    ("address", "allowed"), [("127.0.0.1", False), ("10.0.0.5", False), ("169.254.169.254", True), ("fe80::1", True)]
+)
+async def test_a_name_that_stands_for_an_address_inside_is_not_called(tap, post, answer, monkeypatch, address, allowed):
+    async def look_up(host, port):
+        return [address]
+
+    monkeypatch.setattr(names, "look_up", look_up)
+    gate = await tap("http://rebound.example", each={"allow_private": allowed})
+    reader, writer = await gate.connect()
+    writer.write(post(b"{}", headers="authorization: Bearer sk-1\r\n"))
+    status, _, body = await answer(reader)
+    assert status == 502
+    assert b"stands for no address that the gateway may call" in body
+    assert address.encode() not in body
+    assert (await gate.completion()).outcome == "upstream_error"

@@ -5,6 +5,7 @@ import socket
 
 import pytest
 
+from penstock.local import preflight
 from penstock.local.preflight import check_ports, check_upstreams, unreachable
 from penstock.schemas.errors import ServiceUnavailable, SettingsError, UsageError
 from penstock.schemas.settings import Settings
@@ -58,3 +59,15 @@ async def test_an_upstream_that_does_not_answer_is_a_warning() -> None:
         ]
         found = await unreachable(Settings.model_validate(FREE | {"upstreams": upstreams}))
     assert [sentence.split(":")[0] for sentence in found] == ["upstream down", "upstream unknown"]
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+async def test_a_name_that_the_tap_would_not_call_is_a_warning(monkeypatch: pytest.MonkeyPatch, allowed: bool) -> None:
+    monkeypatch.setattr(preflight, "is_literal", lambda host: False)
+    with socket.create_server(("127.0.0.1", 0)) as there:
+        url = f"http://127.0.0.1:{there.getsockname()[1]}"
+        upstreams = [{"name": "inside", "url": url, "allow_private": allowed}]
+        found = await unreachable(Settings.model_validate(FREE | {"upstreams": upstreams}))
+    assert [("stands for 127.0.0.1" in sentence, "allow_private" in sentence) for sentence in found] == (
+        [] if allowed else [(True, True)]
+    )
