@@ -4,6 +4,8 @@ import pytest
 
 from penstock.gateway_tap import names
 
+INSIDE = "the upstream's name stands for no address that the gateway may call (allow_private)"
+
 
 async def fine(call, reader, writer):
     writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}")
@@ -64,4 +66,5 @@ async def test_a_name_that_stands_for_an_address_inside_is_not_called(tap, post,
     assert status == 502
     assert b"stands for no address that the gateway may call" in body
     assert address.encode() not in body
-    assert (await gate.completion()).outcome == "upstream_error"
+    completion = await gate.completion()
+    assert (completion.outcome, completion.reason) == ("upstream_error", INSIDE)
