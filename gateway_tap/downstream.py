@@ -12,7 +12,9 @@ from typing import Final, cast
 import httptools
 import structlog
 
+from .bounds import head_problem, size_problem
 from .core import Core
+from .hangup import has_hung_up
 from .patience import Patience
 from .relay import Relay
 from .request import Problem, Request
@@ -88,11 +90,13 @@ class Downstream(asyncio.Protocol):
         if self._queue:
             self._ahead_bytes -= self._queue[0].body_bytes
             asyncio.get_running_loop().call_soon(self._next)
-        elif self._reading is None:
+        self._pause(self._far_ahead)
+        if self._queue:
+            return
+        if self._reading is None:
             self._patience.next_request(self._turn_s)
         else:
             self._patience.head(self._turn_s)
-        self._pause(self._far_ahead)
 
     # ── what the transport calls ──
 
@@ -150,7 +154,11 @@ class Downstream(asyncio.Protocol):
         if transport is None:
             return
         late = self._patience.late(transport.get_write_buffer_size(), self._core.clock.monotonic_s())
-        if late is None:
+        if late == "look" and has_hung_up(transport):
+            self.eof_received()
+        elif late == "look":
+            self._patience.unread(self._core.clock.monotonic_s())
+        if late in (None, "look"):
             return
         if late != "taking" and self._relay is None and self._reading is not None and not self._deaf:
             self._problem(Problem(408, "the request did not arrive in time", "request_timeout"))
@@ -189,7 +197,7 @@ class Downstream(asyncio.Protocol):
             parser.get_method().decode(), parser.get_http_version(), parser.should_keep_alive(), parser.should_upgrade()
         )
         if request.problem is None:
-            self._check_sizes(request)
+            request.problem = size_problem(request, self._head_bytes, self._core.tap)
         self._head_bytes = 0
         self._queue.append(request)
         if len(self._queue) == 1:
@@ -234,7 +242,7 @@ class Downstream(asyncio.Protocol):
             self._malformed()
         request = self._reading
         if request is not None and not request.headed:
-            problem = self._too_large(request, self._head_bytes)
+            problem = head_problem(request, self._head_bytes, self._core.tap)
             if problem is not None:
                 self._problem(problem)
         else:
@@ -276,23 +284,6 @@ class Downstream(asyncio.Protocol):
         if request.expects and not request.continued and not request.body_bytes:
             request.continued = True
             self.write(CONTINUE)
-
-    def _check_sizes(self, request: Request) -> None:
-        """`_head_bytes` counts whole reads here: only where those are too many is the head itself counted."""
-        head_bytes = self._head_bytes
-        if head_bytes > self._core.tap.header_max_bytes:
-            head_bytes = len(request.target) + sum(len(name) + len(value) + 4 for name, value in request.headers)
-        request.problem = self._too_large(request, head_bytes)
-        if request.problem is None and (request.content_length or 0) > self._core.tap.body_max_bytes:
-            request.problem = Problem(413, "the request's body is too large", "request_too_large")
-
-    def _too_large(self, request: Request, head_bytes: int) -> Problem | None:
-        tap = self._core.tap
-        if len(request.target) > tap.target_max_bytes:
-            return Problem(414, "the request's path is too long", "uri_too_long")
-        if head_bytes > tap.header_max_bytes or len(request.headers) > tap.header_max_count:
-            return Problem(431, "the request's head is too large", "headers_too_large")
-        return None
 
     @property
     def _far_ahead(self) -> bool:
@@ -338,9 +329,9 @@ class Downstream(asyncio.Protocol):
     def _watch(self, count_bytes: int) -> None:
         """Says what is waited for, after a read of `count_bytes`. What comes ahead of its turn may take its time."""
         request = self._reading
-        if self._deaf:
+        if self._deaf or self._paused:
             return
-        if self._queue and (self._queue[0] is not request or self._paused):
+        if self._queue and self._queue[0] is not request:
             self._patience.nothing()
         elif request is None:
             return
@@ -358,9 +349,10 @@ class Downstream(asyncio.Protocol):
             self._paused = pause
             if pause:
                 self._transport.pause_reading()
-                self._patience.nothing()
+                self._patience.unread(self._core.clock.monotonic_s())
             else:
                 self._transport.resume_reading()
+                self._patience.nothing()
                 if self._queue and self._queue[0] is self._reading:
                     self._patience.body(self._core.clock.monotonic_s())
 

@@ -13,7 +13,9 @@ from .deadlines import NEVER
 
 LINGER_S: Final = 2.0
 
-Late = Literal["head", "body", "next", "taking"]
+LOOK_S: Final = 0.5
+
+Late = Literal["head", "body", "next", "taking", "look"]
 
 
 class Patience:
@@ -38,6 +40,11 @@ class Patience:
     def nothing(self) -> None:
         """The client owes nothing."""
         self._read_due_s = NEVER
+
+    def unread(self, now_s: float) -> None:
+        """The client is not read from: it owes nothing, but somebody must look whether it is still there."""
+        self._waiting = "look"
+        self._read_due_s = now_s + LOOK_S
 
     def linger(self, now_s: float) -> None:
         """The client still sends what nobody reads any more: for a moment only."""

@@ -119,6 +119,30 @@ async def test_a_client_that_closes_its_side_between_requests_gets_its_last_answ
     assert await asyncio.wait_for(reader.read(), 5) == b""
 
 
+@pytest.mark.parametrize("how", ["reset", "half-close"])
+async def test_a_client_that_leaves_while_its_body_waits_for_the_upstream(upstream, tap, how):
+    go = asyncio.Event()
+
+    async def stuck(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        await go.wait()
+
+    up = await upstream(None)
+    up.take = stuck
+    gate = await tap(up.url, parse_max_bytes=1024)
+    _, writer = await gate.connect()
+    writer.write(b"POST /v1/files HTTP/1.1\r\nhost: x\r\ncontent-length: 90000000\r\n\r\n")
+    (client,) = gate.core.clients
+    async with asyncio.timeout(5):
+        while not client._paused:
+            writer.write(bytes(100_000))
+            await asyncio.sleep(0)
+    leave(writer, how)
+    completion = await gate.completion()
+    assert (completion.outcome, completion.reason) == ("client_disconnected", "the client closed the connection")
+    go.set()
+
+
 async def test_half_a_request_is_no_exchange(upstream, tap, post):
     gate = await tap((await upstream(silent)).url)
     reader, writer = await gate.connect()

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.gateway_tap.patience import LINGER_S, NEVER, Patience
+from penstock.gateway_tap.patience import LINGER_S, LOOK_S, NEVER, Patience
 from penstock.schemas.tap_settings import Timeouts
 
 LIMITS = Timeouts(
@@ -75,6 +75,12 @@ def test_a_client_that_takes_enough_has_more_time() -> None:
     assert patience.due_s == 1120
     patience.taken()
     assert patience.due_s == NEVER
+
+
+def test_a_client_that_is_not_read_from_is_looked_after() -> None:
+    patience = made()
+    patience.unread(1000.0)
+    assert (patience.due_s, patience.late(0, 1000 + LOOK_S)) == (1000 + LOOK_S, "look")
 
 
 def test_what_is_waited_for_first_is_due_first() -> None:
