@@ -85,5 +85,5 @@ def judge(core: Core, request: Request, opened: Opened, now_us: int) -> Verdict 
         known = ", ".join(f"/{name}/" for name in core.routes.names) or "none"
         message = f"no upstream takes this path; configured are: {known}"
         return Verdict(Step.FAULT, message, Refusal(404, message, "no_upstream"))
-    room = not core.strict or core.publisher.has_room
+    room = not core.asks_for_room or core.publisher.has_room
     return admit(core.gate, core.orders, opened.caller, opened.scopes, room, now_us)

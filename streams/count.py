@@ -151,7 +151,7 @@ class Exchange:
         except EventError:
             self.abandon("what the tap said of its end cannot be read")
             raise
-        self._complete(completion)
+        self._complete(completion.model_copy(update=self._figures()) if completion.recovered else completion)
 
     def _complete(self, completion: Completion) -> None:
         self.completion = completion
@@ -159,6 +159,14 @@ class Exchange:
             self._count_prompt()
         if self.reply is not None:
             self.reply.close(completion.content_encoding)
+
+    def _figures(self) -> dict[str, int]:
+        """What was seen here, for an end of which the tap could not say."""
+        return {
+            "chunk_count": self.chunk_count,
+            "request_bytes": self.request_bytes,
+            "response_bytes": self.reply.upstream_bytes if self.reply else 0,
+        }
 
     def abandon(self, reason: str) -> None:
         """Nothing more will come, for this `reason`: ends the exchange as `tap_error`, as far as it got."""
@@ -168,9 +176,7 @@ class Exchange:
                 outcome="tap_error",
                 status=0,
                 reason=reason,
-                chunk_count=self.chunk_count,
-                request_bytes=self.request_bytes,
-                response_bytes=self.reply.upstream_bytes if self.reply else 0,
+                **self._figures(),
                 started_at_us=self.birth.started_at_us,
                 ended_at_us=max(self.last_time_us, self.birth.started_at_us),
                 duration_us=max(self.last_time_us - self.birth.started_at_us, 0),

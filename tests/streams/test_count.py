@@ -14,6 +14,7 @@ from penstock.schemas.errors import EventError
 from penstock.schemas.frames import Event, read_event
 from penstock.streams.count import Birth, Exchange
 from penstock.streams.reply import inflated
+from penstock.streams.settle import settle
 
 from .scripts import T0_US, TAP, Talk
 
@@ -242,3 +243,24 @@ def test_a_completion_that_cannot_be_read_ends_its_exchange() -> None:
         found.feed(read_event(bad))
     assert found.completion is not None
     assert (found.completion.outcome, found.output_tokens) == ("tap_error", 3)
+
+
+def test_an_end_from_the_journal_takes_its_figures_from_what_was_read() -> None:
+    talk = Talk()
+    events = [*talk.prompt("one two three"), talk.words(1), talk.words(2)]
+    found = fed([*events, talk.end("tap_error", recovered=True, status=0, upstream_status=0)])
+    completion = found.completion
+    assert completion is not None
+    assert completion.chunk_count == 2
+    assert completion.response_bytes == sum(len(read_event(event).body) for event in events[2:])
+    assert completion.request_bytes == len(read_event(events[1]).body)
+    attribution = settle(found, completion, "v")
+    assert (attribution.outcome, attribution.chunk_count, attribution.output.source) == ("tap_error", 2, "counted")
+    assert attribution.output.tokens == 3
+
+
+def test_an_end_from_the_journal_without_an_answer_is_charged_its_input() -> None:
+    talk = Talk()
+    found = fed([*talk.prompt("one two three"), talk.end("tap_error", recovered=True, status=0, upstream_status=0)])
+    assert found.completion is not None
+    assert settle(found, found.completion, "v").input.tokens == 10
