@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from penstock.schemas.events import Dialect, PromptHead
 from penstock.schemas.ids import new_exchange_id
 from penstock.wire import masks
+from penstock.wire.decode import decoded
 from penstock.wire.request import RequestInfo, read_request
 
 from .admission import Verdict, admit
 from .core import Core
 from .exchange import Exchange, Step
+from .headers import joined
 from .identity import Caller, identify, scopes_of
 from .refuse import Refusal
 from .request import Request
@@ -41,7 +43,8 @@ def open_exchange(core: Core, request: Request, body: bytes | None, address: str
     chosen = core.routes.choose(request.target)
     path = chosen.path if chosen else request.target.decode("latin-1")
     dialect: Dialect = chosen.route.dialect if chosen else "openai"
-    readable = None if request.fields.get(b"content-encoding") else body
+    coding = joined(request.headers, request.fields, b"content-encoding").decode("latin-1")
+    readable = decoded(body, coding, core.tap.parse_max_bytes) if body else None
     info = read_request(dialect, request.method, path, readable)
     credentials = masks.credentials_of(request.headers, path, core.tap.credential_headers)
     caller = identify(credentials, request.fields, address, core.keys, core.trusted, core.pepper, request.started_at_us)

@@ -21,6 +21,7 @@ from .core import Core
 from .deadlines import NEVER
 from .delivery import Delivery, Owner, last_bytes_at
 from .exchange import State, Step
+from .headers import joined
 from .opening import judge, open_exchange
 from .orders import Standing
 from .pool import Pool
@@ -147,7 +148,7 @@ class Relay:
             return
         exchange.step(Step.HEAD)
         content_type = answer.fields.get(b"content-type", b"").strip()
-        encoding = answer.fields.get(b"content-encoding", b"").strip().lower()
+        encoding = joined(answer.headers, answer.fields, b"content-encoding").lower()
         exchange.status = exchange.upstream_status = answer.status
         exchange.headers = masks.published(answer.headers, self._core.response_headers)
         exchange.content_type = content_type.decode("latin-1")
