@@ -35,9 +35,9 @@ from .deadlines import Deadlines
 from .descriptors import room_for_clients
 from .downstream import Downstream
 from .identity import Keys, Trusted
-from .journal_gauges import journal_families
 from .journal_keeper import opened
 from .orders import Orders
+from .outlet import Turn
 from .pool import Pool
 from .publish import KafkaPublisher
 from .publisher import Publisher
@@ -45,11 +45,6 @@ from .routes import Routes
 from .salts import Salts
 
 BACKLOG: Final = 4096
-NO_ROOM: Final = {
-    "journal": "its journal is full, and the policy serves no requests until Kafka has taken some of it",
-    "strict": "the audit trail cannot be written",
-    "besteffort": "the audit trail cannot be written",
-}
 FLUSH_S: Final = 10.0
 TICK_S: Final = 0.5
 
@@ -60,23 +55,24 @@ def build(settings: Settings, publisher: Publisher, clock: Clock) -> Core:
     """All parts of a tap but its sockets and its readers of Kafka."""
     policy = load_policy(settings.policy_path)
     deadlines = Deadlines(clock, settings.tap.timeouts)
+    turn = Turn()
     routes = Routes(settings.upstreams, settings.tap.timeouts)
     return Core(
         tap=settings.tap,
         routes=routes,
-        pools={route.name: Pool(route, deadlines, clock, settings.tap.dns_ttl_s) for route in routes},
+        pools={route.name: Pool(route, deadlines, clock, turn, settings.tap.dns_ttl_s) for route in routes},
         keys=Keys(policy.keys),
         trusted=Trusted(settings.tap.trusted_callers),
         pepper=read_secret("pepper", settings.secrets.pepper, settings.state).current,
         orders=Orders(settings.tap.id),
-        gate=Gate(settings.tap.mode, ready=settings.tap.mode == "observe", no_room=NO_ROOM[settings.tap.audit]),
+        gate=Gate(settings.tap.mode, ready=settings.tap.mode == "observe"),
         publisher=publisher,
         clock=clock,
         salts=Salts(),
         deadlines=deadlines,
+        turn=turn,
         policy_version=policy.version,
         room=_room(settings.tap.max_connections),
-        on_journal_full=policy.failures.on_journal_full,
     )
 
 
@@ -108,7 +104,6 @@ class App:
             tap.id, self._epoch, partitions, tap.queue_max_bytes, client, self._clock, keeper
         )
         self._core = build(settings, self._publisher, self._clock)
-        self._publisher.on_pressure = self._core.press
         secrets = read_secret("control_mac", settings.secrets.control_mac, settings.state).all
         self._control = Control(self._core, secrets, client)
         self._loss = load_policy(settings.policy_path).failures
@@ -197,8 +192,6 @@ class App:
                 ("penstock_tap_events_total", "counter", "Events acknowledged.", [({}, publisher.delivered)]),
                 ("penstock_tap_events_dropped_total", "counter", "Events dropped.", [({}, publisher.dropped)]),
                 ("penstock_tap_queue_bytes", "gauge", "Bytes that wait for Kafka.", [({}, publisher.bytes)]),
-                ("penstock_tap_unacknowledged_events", "gauge", "Events that wait.", [({}, publisher.outstanding)]),
-                *journal_families(publisher.keeper),
                 ("penstock_tap_orders", "gauge", "Standing orders.", [({}, len(core.orders))]),
                 ("penstock_tap_orders_rejected_total", "counter", "Wrong orders.", [({}, self._control.rejected)]),
                 (

@@ -4,25 +4,25 @@ import asyncio
 import functools
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING
 
 from penstock.schemas.frames import EventWriter
 from penstock.schemas.tap_settings import Tap
 from penstock.wire import masks
 
 from .admission import Gate
+from .callers import Callers
 from .clock import Clock
 from .deadlines import Deadlines
 from .identity import Keys, Trusted
 from .orders import Orders, Standing
+from .outlet import Turn
 from .partition import partition_of
 from .pool import Pool
 from .publisher import Publisher
 from .routes import Routes
 from .salts import Salts
 from .tape import Tape
-
-PROMPT_ACK_S: Final = 5.0
 
 if TYPE_CHECKING:
     from .downstream import Downstream
@@ -46,54 +46,29 @@ class Core:
     clock: Clock
     salts: Salts
     deadlines: Deadlines
+    turn: Turn
     policy_version: str
     room: int
     running: "dict[str, Relay]" = field(default_factory=dict)
     clients: "set[Downstream]" = field(default_factory=set)
     outcomes: Counter[str] = field(default_factory=Counter)
-    request_headers: frozenset[str] = frozenset()
-    response_headers: frozenset[str] = frozenset()
+    callers: Callers = field(init=False)
+    request_headers: masks.Allowed = field(init=False)
+    response_headers: masks.Allowed = field(init=False)
     source: str = ""
     quiet: asyncio.Event = field(default_factory=asyncio.Event)
-    on_journal_full: Literal["drop_with_gap", "refuse", "wait"] = "drop_with_gap"
-    pressed: bool = False
 
     def __post_init__(self) -> None:
         self.source = f"/tap/{self.tap.id}"
         extra = frozenset(name.lower() for name in self.tap.published_headers)
-        self.request_headers = masks.REQUEST_HEADERS | extra
-        self.response_headers = masks.RESPONSE_HEADERS | extra
+        self.callers = Callers(self.keys, self.trusted, self.pepper)
+        self.request_headers = masks.allow(masks.REQUEST_HEADERS | extra)
+        self.response_headers = masks.allow(masks.RESPONSE_HEADERS | extra)
 
     @property
     def strict(self) -> bool:
         """Audit strict: the upstream is called, and the last bytes are given, once Kafka has acknowledged."""
         return self.tap.audit == "strict"
-
-    @property
-    def asks_for_room(self) -> bool:
-        """A new request is refused while what waits for Kafka has no room for it. Mode observe drops, and says so."""
-        return self.strict or (self.gate.enforcing and self.on_journal_full == "refuse")
-
-    def held(self, partition: int) -> "tuple[asyncio.Future[None], float] | None":
-        """What a new exchange waits for before its upstream is called, and for how many seconds; None: nothing."""
-        if self.strict:
-            return self.publisher.acknowledged(partition), PROMPT_ACK_S
-        if self._waits_for_room and not self.publisher.has_room:
-            return self.publisher.room(), self.tap.journal.room_wait_s
-        return None
-
-    def press(self, pressed: bool) -> None:
-        """Room for what waits for Kafka runs out, or is back. Where the policy says `wait`, running answers are read no
-        further meanwhile."""
-        pressed = pressed and self._waits_for_room
-        if pressed != self.pressed:
-            self.pressed = pressed
-            for relay in list(self.running.values()):
-                relay.flow()
-
-    @property
-    def _waits_for_room(self) -> bool:
-        return self.tap.audit == "journal" and self.gate.enforcing and self.on_journal_full == "wait"
 
     def tape(self, exchange_id: str, key_id: str, credentials: list[bytes]) -> tuple[Tape, int]:
         """A tape for a new exchange, and the partition that it writes to."""

@@ -15,6 +15,7 @@ import structlog
 from .bounds import head_problem, size_problem
 from .core import Core
 from .hangup import has_hung_up
+from .outlet import Outlet
 from .patience import Patience
 from .relay import Relay
 from .request import Problem, Request
@@ -39,7 +40,7 @@ class Downstream(asyncio.Protocol):
     def __init__(self, core: Core) -> None:
         self.address = ""
         self._core = core
-        self._transport: asyncio.Transport | None = None
+        self._outlet: Outlet | None = None
         self._patience = Patience(core.tap.timeouts, core.clock.monotonic_s())
         self._parser = httptools.HttpRequestParser(self)
         self._queue: deque[Request] = deque()
@@ -60,17 +61,17 @@ class Downstream(asyncio.Protocol):
     # ── what the relay calls ──
 
     def write(self, data: bytes) -> None:
-        if self._transport is not None:
-            self._transport.write(data)
+        if self._outlet is not None:
+            self._outlet.write(data)
 
     def abort(self) -> None:
         self._relay = None
-        if self._transport is not None:
-            self._transport.abort()
+        if self._outlet is not None:
+            self._outlet.abort()
 
     def break_off(self) -> None:
         self._relay = None
-        if self._transport is not None:
+        if self._outlet is not None:
             self._close(linger=not self._queue[0].complete)
 
     def pause_body(self, full: bool) -> None:
@@ -81,7 +82,7 @@ class Downstream(asyncio.Protocol):
     def finished(self, *, keep_alive: bool) -> None:
         self._relay = None
         request = self._queue.popleft()
-        if self._transport is None:
+        if self._outlet is None:
             return
         if not keep_alive or self._core.gate.stopping:
             self._close(linger=not request.complete)
@@ -101,10 +102,11 @@ class Downstream(asyncio.Protocol):
     # ── what the transport calls ──
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)
+        connected = cast(asyncio.Transport, transport)
+        self._outlet = Outlet(connected, self._core.turn)
         peer = transport.get_extra_info("peername")
         self.address = peer[0] if isinstance(peer, tuple) else ""
-        self._transport.set_write_buffer_limits(high=self._core.tap.write_buffer_bytes)
+        connected.set_write_buffer_limits(high=self._core.tap.write_buffer_bytes)
         self._core.deadlines.add(self)
         self._core.clients.add(self)
         if len(self._core.clients) > self._core.room:
@@ -122,7 +124,7 @@ class Downstream(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._core.deadlines.remove(self)
         self._core.clients.discard(self)
-        self._transport = None
+        self._outlet = None
         relay, self._relay = self._relay, None
         if relay is not None:
             relay.client_lost(self._reason)
@@ -150,11 +152,11 @@ class Downstream(asyncio.Protocol):
 
     def expire(self) -> None:
         """Too little came, or was taken, for too long."""
-        transport = self._transport
-        if transport is None:
+        outlet = self._outlet
+        if outlet is None:
             return
-        late = self._patience.late(transport.get_write_buffer_size(), self._core.clock.monotonic_s())
-        if late == "look" and has_hung_up(transport):
+        late = self._patience.late(outlet.waiting_bytes, self._core.clock.monotonic_s())
+        if late == "look" and has_hung_up(outlet.transport):
             self.eof_received()
         elif late == "look":
             self._patience.unread(self._core.clock.monotonic_s())
@@ -164,12 +166,12 @@ class Downstream(asyncio.Protocol):
             self._problem(Problem(408, "the request did not arrive in time", "request_timeout"))
             return
         self._reason = "the client stopped reading" if late == "taking" else "the client stopped sending"
-        transport.abort()
+        outlet.abort()
 
     def stop(self) -> None:
         """The tap stops: an idle connection closes, a busy one after its answer."""
-        if self._relay is None and self._transport is not None:
-            self._transport.close()
+        if self._relay is None and self._outlet is not None:
+            self._outlet.close()
 
     # ── what the parser calls ──
 
@@ -253,7 +255,7 @@ class Downstream(asyncio.Protocol):
 
     def _advance(self) -> None:
         """Starts the relay of the first request in the queue, if enough of it is here."""
-        if self._relay is not None or not self._queue or self._transport is None:
+        if self._relay is not None or not self._queue or self._outlet is None:
             return
         request = self._queue[0]
         limit = self._core.tap.parse_max_bytes
@@ -341,17 +343,17 @@ class Downstream(asyncio.Protocol):
             self._patience.head(max(request.started_s, self._turn_s))
 
     def _until_taken(self) -> None:
-        if self._transport is not None:
-            self._patience.full(self._transport.get_write_buffer_size(), self._core.clock.monotonic_s())
+        if self._outlet is not None:
+            self._patience.full(self._outlet.waiting_bytes, self._core.clock.monotonic_s())
 
     def _pause(self, pause: bool) -> None:
-        if pause != self._paused and self._transport is not None and not self._transport.is_closing():
+        if pause != self._paused and self._outlet is not None and not self._outlet.closing:
             self._paused = pause
             if pause:
-                self._transport.pause_reading()
+                self._outlet.pause_reading()
                 self._patience.unread(self._core.clock.monotonic_s())
             else:
-                self._transport.resume_reading()
+                self._outlet.resume_reading()
                 self._patience.nothing()
                 if self._queue and self._queue[0] is self._reading:
                     self._patience.body(self._core.clock.monotonic_s())
@@ -359,18 +361,17 @@ class Downstream(asyncio.Protocol):
     def _close(self, *, linger: bool) -> None:
         """Closes after what was written. `linger`: the client still sends; a reset now could cost it our answer
         (RFC 9112, 9.6), so its bytes are read and dropped for a moment."""
-        transport = self._transport
-        assert transport is not None
+        outlet = self._outlet
+        assert outlet is not None
         self._deaf = True
         self._queue.clear()
         self._patience.nothing()
         self._until_taken()
-        if linger and transport.can_write_eof():
+        if linger and outlet.write_eof():
             self._pause(False)
             self._patience.linger(self._core.clock.monotonic_s())
-            transport.write_eof()
         else:
-            transport.close()
+            outlet.close()
 
     def _fault(self) -> None:
         relay, self._relay = self._relay, None

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from enum import IntEnum, auto
 from typing import Any, Final
 
-from penstock.schemas.events import AppliedOrder, Completion, Identity, Outcome
+from penstock.schemas.events import AppliedOrder, Identity, Outcome
+from penstock.schemas.written import End, order_members
 
 
 class State(IntEnum):
@@ -129,9 +130,9 @@ class Exchange:
         if all(order.order_id != known.order_id for known in self.observed):
             self.observed.append(order)
 
-    def completion(self, figures: dict[str, Any], now_us: int, now_s: float) -> Completion:
-        """The record of the end. `figures`: counts, digests and what the reply said, from the tape."""
-        return Completion(
+    def completion(self, figures: dict[str, Any], now_us: int, now_s: float) -> bytes:
+        """The record of the end: a `Completion` as JSON. `figures`: counts, digests and what the reply said."""
+        return End(
             outcome=self.outcome or "tap_error",
             status=self.status,
             upstream_status=self.upstream_status,
@@ -143,12 +144,12 @@ class Exchange:
             ended_at_us=now_us,
             ttft_us=self.ttft_us,
             duration_us=int((now_s - self.started_s) * 1_000_000),
-            killed_by=self.killed_by,
-            observed=self.observed,
+            killed_by=order_members(self.killed_by) if self.killed_by else None,
+            observed=[order_members(order) for order in self.observed],
             attempts=1 + len(self.retried),
             retried=self.retried,
             **figures,
-        )
+        ).json()
 
     def _answered(self) -> None:
         if self.upstream_status >= 400:

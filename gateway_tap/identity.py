@@ -32,6 +32,7 @@ class Caller:
 
     identity: Identity
     refused: str = ""
+    expires_at_us: int | None = None
 
 
 @dataclass(slots=True)
@@ -42,6 +43,7 @@ class Keys:
     """
 
     policy: Sequence[KeyRecord] = ()
+    generation: int = 0
     _records: dict[str, KeyRecord] = field(default_factory=dict)
     _by_hash: dict[str, KeyRecord] = field(default_factory=dict, repr=False)
 
@@ -61,6 +63,7 @@ class Keys:
         return self._by_hash.get(hashed)
 
     def _index(self) -> None:
+        self.generation += 1
         self._by_hash = {record.hash: record for record in self.policy if record.id not in self._records}
         self._by_hash.update((record.hash, record) for record in self._records.values())
 
@@ -125,7 +128,8 @@ def identify(
         return Caller(ANONYMOUS)
     if claimed and trusted(address, record.id if record else ""):
         named |= {name: value for name, value in claimed.items() if name in ("org", "team", "app", "user")}
-    return Caller(Identity(**named, authenticated=record is not None, claimed=claimed), _refused(record, now_us))
+    identity = Identity(**named, authenticated=record is not None, claimed=claimed)
+    return Caller(identity, _refused(record, now_us), record.expires_at_us if record else None)
 
 
 def scopes_of(identity: Identity, model: str) -> list[str]:

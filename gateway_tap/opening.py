@@ -3,17 +3,16 @@ event says."""
 
 from dataclasses import dataclass
 
-from penstock.schemas.events import Dialect, PromptHead
+from penstock.schemas.events import Dialect
 from penstock.schemas.ids import new_exchange_id
+from penstock.schemas.written import Head
 from penstock.wire import masks
-from penstock.wire.decode import decoded
 from penstock.wire.request import RequestInfo, read_request
 
 from .admission import Verdict, admit
 from .core import Core
 from .exchange import Exchange, Step
-from .headers import joined
-from .identity import Caller, identify, scopes_of
+from .identity import Caller
 from .refuse import Refusal
 from .request import Request
 from .routes import Chosen
@@ -43,13 +42,13 @@ def open_exchange(core: Core, request: Request, body: bytes | None, address: str
     chosen = core.routes.choose(request.target)
     path = chosen.path if chosen else request.target.decode("latin-1")
     dialect: Dialect = chosen.route.dialect if chosen else "openai"
-    coding = joined(request.headers, request.fields, b"content-encoding").decode("latin-1")
-    readable = decoded(body, coding, core.tap.parse_max_bytes) if body else None
+    readable = None if request.fields.get(b"content-encoding") else body
     info = read_request(dialect, request.method, path, readable)
     credentials = masks.credentials_of(request.headers, path, core.tap.credential_headers)
-    caller = identify(credentials, request.fields, address, core.keys, core.trusted, core.pepper, request.started_at_us)
+    known = core.callers.find(credentials, request.fields, address, request.started_at_us)
+    caller = known.caller
     tape, partition = core.tape(exchange_id, caller.identity.key_id, credentials)
-    head = PromptHead(
+    head = Head(
         method=request.method,
         path=masks.mask_path(path),
         upstream=chosen.route.name if chosen else "",
@@ -58,7 +57,7 @@ def open_exchange(core: Core, request: Request, body: bytes | None, address: str
         model=info.model,
         stream=info.stream,
         headers=masks.published(request.headers, core.request_headers),
-        identity=caller.identity,
+        identity=known.written,
         tap=core.tap.id,
         mode=core.tap.mode,
         audit=core.tap.audit,
@@ -73,8 +72,8 @@ def open_exchange(core: Core, request: Request, body: bytes | None, address: str
         dialect=dialect,
         info=info,
         caller=caller,
-        scopes=scopes_of(caller.identity, info.model),
-        head=head.model_dump_json().encode(),
+        scopes=[*known.scopes, f"model:{info.model}"] if info.model else [*known.scopes],
+        head=head.json(),
     )
 
 
@@ -88,5 +87,5 @@ def judge(core: Core, request: Request, opened: Opened, now_us: int) -> Verdict 
         known = ", ".join(f"/{name}/" for name in core.routes.names) or "none"
         message = f"no upstream takes this path; configured are: {known}"
         return Verdict(Step.FAULT, message, Refusal(404, message, "no_upstream"))
-    room = not core.asks_for_room or core.publisher.has_room
+    room = not core.strict or core.publisher.has_room
     return admit(core.gate, core.orders, opened.caller, opened.scopes, room, now_us)

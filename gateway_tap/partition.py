@@ -23,8 +23,7 @@ def murmur2(data: bytes) -> int:
     value = SEED ^ len(data)
     for word in struct.unpack_from(f"<{words}I", data):
         mixed = (word * MULTIPLIER) & WORD
-        mixed = ((mixed ^ (mixed >> 24)) * MULTIPLIER) & WORD
-        value = ((value * MULTIPLIER) & WORD) ^ mixed
+        value = (value * MULTIPLIER ^ (mixed ^ (mixed >> 24)) * MULTIPLIER) & WORD
     if rest:
         value = ((value ^ int.from_bytes(data[-rest:], "little")) * MULTIPLIER) & WORD
     value = ((value ^ (value >> 13)) * MULTIPLIER) & WORD

@@ -11,6 +11,7 @@ from .clock import Clock
 from .deadlines import Deadlines
 from .dial import dial
 from .names import Names, Unresolved
+from .outlet import Turn
 from .routes import Route
 from .upstream import Upstream
 
@@ -28,8 +29,9 @@ class Pool:
     a request seldom meets a connection that its server is just closing.
     """
 
-    def __init__(self, route: Route, deadlines: Deadlines, clock: Clock, dns_ttl_s: float) -> None:
+    def __init__(self, route: Route, deadlines: Deadlines, clock: Clock, turn: Turn, dns_ttl_s: float) -> None:
         self.clock = clock
+        self.turn = turn
         self.timeouts = route.timeouts
         self.retries = route.retries
         self._route = route

@@ -11,6 +11,7 @@ import structlog
 from .answer import AnswerReader, BadAnswer
 from .attempts import Cause
 from .deadlines import NEVER, Deadlines
+from .outlet import Outlet
 
 if TYPE_CHECKING:
     from .pool import Pool
@@ -50,7 +51,7 @@ class Upstream(asyncio.Protocol):
         self._idle_s = pool.timeouts.idle_s
         self._first_byte_s = pool.timeouts.first_byte_s
         self._until_s = NEVER
-        self._transport: asyncio.Transport | None = None
+        self._outlet: Outlet | None = None
         self._peer: Answered | None = None
         self._answer = AnswerReader(head_only=False)
         self._sent = False
@@ -58,50 +59,50 @@ class Upstream(asyncio.Protocol):
     @property
     def usable(self) -> bool:
         """The connection is open."""
-        return self._transport is not None and not self._transport.is_closing()
+        return self._outlet is not None and not self._outlet.closing
 
     def call(self, peer: Answered, data: bytes, *, whole: bool, head_only: bool, now_s: float, until_s: float) -> None:
         """Sends a request's head with what is known of its body. `whole`: nothing of it is missing. `head_only`: the
         method is HEAD, so the answer has no body. `until_s`: when all of the answer must be here."""
-        assert self._transport is not None
+        assert self._outlet is not None
         self._peer = peer
         self._sent = whole
         self._answer = AnswerReader(head_only=head_only)
         self._until_s = until_s
         self._wait(now_s)
-        self._transport.write(data)
+        self._outlet.write(data)
 
     def send(self, data: bytes, now_s: float, *, last: bool = False) -> None:
         """More of the request's body, framed. `last`: it is complete with this."""
-        if self._transport is not None:
+        if self._outlet is not None:
             self._sent = last
             if not self._answer.headed:
                 self._wait(now_s)
-            self._transport.write(data)
+            self._outlet.write(data)
 
     def pause(self) -> None:
         """The client does not keep up: stop reading, and stop the clock but for the time in all."""
-        if self.usable and self._transport is not None:
-            self._transport.pause_reading()
+        if self.usable and self._outlet is not None:
+            self._outlet.pause_reading()
             self.deadline_s = self._until_s
 
     def resume(self, now_s: float) -> None:
         """The client keeps up again."""
-        if self.usable and self._transport is not None:
-            self._transport.resume_reading()
+        if self.usable and self._outlet is not None:
+            self._outlet.resume_reading()
             self._wait(now_s)
 
     def close(self) -> None:
         """Hangs up at once; the peer hears no more."""
         self._peer = None
         self.deadline_s = NEVER
-        if self._transport is not None:
-            self._transport.abort()
+        if self._outlet is not None:
+            self._outlet.abort()
 
     # ── what the transport calls ──
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)
+        self._outlet = Outlet(cast(asyncio.Transport, transport), self._pool.turn)
         self._deadlines.add(self)
 
     def data_received(self, data: bytes) -> None:
@@ -131,7 +132,7 @@ class Upstream(asyncio.Protocol):
         self._pool.forget(self)
         if exc is None:
             self.eof_received()
-        self._transport = None
+        self._outlet = None
         self._lose(
             "the upstream closed the connection" if exc is None else "the upstream reset the connection", "reset"
         )
@@ -182,8 +183,8 @@ class Upstream(asyncio.Protocol):
         if self._answer.reusable and self._sent and self.usable:
             self.reused = True
             self._pool.give_back(self)
-        elif self._transport is not None:
-            self._transport.close()
+        elif self._outlet is not None:
+            self._outlet.close()
 
     def _wait(self, now_s: float) -> None:
         """Sets the deadline of the phase: to the head, then to the next byte."""

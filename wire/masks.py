@@ -12,13 +12,15 @@ from typing import Final
 from urllib.parse import unquote_to_bytes
 
 from .escapes import Haystack, Place
-from .published import REQUEST_HEADERS, RESPONSE_HEADERS, published
+from .published import REQUEST_HEADERS, RESPONSE_HEADERS, Allowed, allow, published
 
 __all__ = [
     "REQUEST_HEADERS",
     "RESPONSE_HEADERS",
     "SHORTEST_BYTES",
+    "Allowed",
     "Place",
+    "allow",
     "credentials_of",
     "mask_body",
     "mask_path",
@@ -42,6 +44,9 @@ _KEY_HEADERS: Final = (
     b"x-amz-security-token",
     b"ocp-apim-subscription-key",
 )
+_TELLING: Final = frozenset(
+    (*_KEY_HEADERS, b"authorization", b"proxy-authorization", b"cookie", b"sec-websocket-protocol")
+)
 _QUERY: Final = re.compile(
     r"([?&;])((?:x-)?(?:[a-z0-9]+[-_])*(?:key|apikey|token|auth|authorization|signature|sig|secret|password|passwd|pwd"
     r"|credential|jwt|code))=([^&;#]*)",
@@ -58,6 +63,8 @@ def mask_path(path: str) -> str:
 
     Names are compared without case and percent-encoding: `key`, `api_key`, `access_token`, `x-amz-signature`, ….
     """
+    if "=" not in path and "@" not in path:
+        return path
     path = _USERINFO.sub(lambda found: found[1] + "*" * len(found[2]) + "@", path)
     if "%" in path.partition("?")[2]:
         return _masked_query(path)
@@ -83,20 +90,24 @@ def credentials_of(
     Order: the configured headers, Authorization, the providers' key headers, query parameters, subprotocols, userinfo,
     Proxy-Authorization, cookies. `Bearer` and other schemes are taken off; of `Basic` the user and password follow.
     """
-    fields = [(name.lower(), value.strip()) for name, value in headers]
+    configured = [name.lower().encode("latin-1") for name in credential_headers]
+    fields: dict[bytes, list[bytes]] = {}
+    for name, value in headers:
+        key = name.lower()
+        if key in _TELLING or key in configured:
+            fields.setdefault(key, []).append(value.strip())
     found: list[bytes] = []
-    for wanted in (name.lower().encode("latin-1") for name in credential_headers):
-        found += [part for name, value in fields if name == wanted for part in _authorization(value)]
-    found += [part for name, value in fields if name == b"authorization" for part in _authorization(value)]
-    found += [value for wanted in _KEY_HEADERS for name, value in fields if name == wanted]
-    found += _in_path(path)
-    for name, value in fields:
-        if name == b"sec-websocket-protocol":
-            found += [part[1] for item in value.split(b",") if (part := _SUBPROTOCOL.match(item.strip()))]
-    found += [part for name, value in fields if name == b"proxy-authorization" for part in _authorization(value)]
-    for name, value in fields:
-        if name == b"cookie":
-            found += [item.partition(b"=")[2].strip().strip(b'"') for item in value.split(b";")]
+    for wanted in (*configured, b"authorization"):
+        found += [part for value in fields.get(wanted, ()) for part in _authorization(value)]
+    for wanted in _KEY_HEADERS:
+        found += fields.get(wanted, ())
+    if "=" in path or "@" in path:
+        found += _in_path(path)
+    for value in fields.get(b"sec-websocket-protocol", ()):
+        found += [part[1] for item in value.split(b",") if (part := _SUBPROTOCOL.match(item.strip()))]
+    found += [part for value in fields.get(b"proxy-authorization", ()) for part in _authorization(value)]
+    for value in fields.get(b"cookie", ()):
+        found += [item.partition(b"=")[2].strip().strip(b'"') for item in value.split(b";")]
     return [value for value in dict.fromkeys(found) if value]
 
 
@@ -151,6 +162,8 @@ def mask_body(body: bytes, credentials: Sequence[bytes]) -> tuple[bytes, list[Pl
 
     Found as it is, with JSON escapes (`\\/`, `\\u0073`) and percent-encoded, in any mixture of these.
     """
+    if b"\\" not in body and b"%" not in body and not any(credential in body for credential in credentials):
+        return body, []
     haystack = Haystack(body)
     places = _joined([place for credential in credentials for place in haystack.find(credential)])
     if not places:

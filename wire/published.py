@@ -1,6 +1,6 @@
 """Which headers of a request and of a response may be published: an allow-list, since a new header may be a secret."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 REQUEST_HEADERS: Final = frozenset(
@@ -82,12 +82,21 @@ RESPONSE_HEADERS: Final = frozenset(
 )
 
 
-def published(headers: Iterable[tuple[bytes, bytes]], allowed: frozenset[str]) -> dict[str, str]:
-    """The headers that `allowed` names (lower case); a repeated one is joined by `, ` (RFC 9110, 5.3)."""
+Allowed = Mapping[bytes, str]
+"""Lower-case names as they stand in a head, and as they are published."""
+
+
+def allow(names: Iterable[str]) -> Allowed:
+    """An allow-list of `names` (lower case)."""
+    return {name.encode("latin-1"): name for name in names}
+
+
+def published(headers: Iterable[tuple[bytes, bytes]], allowed: Allowed) -> dict[str, str]:
+    """The headers that `allowed` names; a repeated one is joined by `, ` (RFC 9110, 5.3)."""
     found: dict[str, str] = {}
     for name, value in headers:
-        key = name.decode("latin-1").lower()
-        if key in allowed:
+        key = allowed.get(name.lower())
+        if key is not None:
             text = value.decode("latin-1")
             found[key] = f"{found[key]}, {text}" if key in found else text
     return found

@@ -5,8 +5,11 @@ reference (deployments) and the Anthropic API reference (messages).
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import unquote
+
+import msgspec
 
 from penstock.schemas.events import Api, Dialect
 
@@ -33,6 +36,11 @@ def api_of(dialect: Dialect, method: str, path: str) -> Api:
     and case) and whatever prefix it has (`/openai/v1/…`, `/api/v1/…`, none); the dialect tells apart what it leaves
     open. A `dialect: opaque` upstream is never read into.
     """
+    return _api_of(dialect, method, path.partition("?")[0])
+
+
+@lru_cache(maxsize=1024)
+def _api_of(dialect: Dialect, method: str, path: str) -> Api:
     if method.upper() != "POST" or dialect == "opaque":
         return "opaque"
     match [part.lower() for part in _segments(path)]:
@@ -57,15 +65,38 @@ def read_request(dialect: Dialect, method: str, path: str, body: bytes | None) -
     `body` None (larger than `tap.parse_max_bytes`, or compressed) gives what the path alone says.
     """
     api = api_of(dialect, method, path)
-    content = members(body) if api != "opaque" and body else {}
+    content = _content(api, body) if api != "opaque" and body else {}
     options = content.get("stream_options")
     return RequestInfo(
         api=api,
-        model=label(content.get("model")) or label(_deployment(path)),
+        model=label(content.get("model")) or label(_deployment(path.partition("?")[0])),
         stream=content.get("stream") is True,
         include_usage=isinstance(options, dict) and options.get("include_usage") is True,
         n=_replies(api, content),
     )
+
+
+class _Asked(msgspec.Struct):
+    """The members that decide anything; all others are passed over without being built."""
+
+    model: str | None = None
+    stream: bool | None = None
+    stream_options: dict[str, Any] | None = None
+    n: int | None = None
+
+
+_read_asked: Final = msgspec.json.Decoder(_Asked).decode
+
+
+def _content(api: Api, body: bytes) -> dict[str, Any]:
+    if api != "openai.completions":
+        try:
+            asked = _read_asked(body)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            pass
+        else:
+            return {"model": asked.model, "stream": asked.stream, "stream_options": asked.stream_options, "n": asked.n}
+    return members(body)
 
 
 def _segments(path: str) -> list[str]:
@@ -80,6 +111,7 @@ def _segments(path: str) -> list[str]:
     return found
 
 
+@lru_cache(maxsize=1024)
 def _deployment(path: str) -> str:
     """The model that an Azure path names: `/openai/deployments/<name>/chat/completions`."""
     match _segments(path):

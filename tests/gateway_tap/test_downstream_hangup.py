@@ -85,7 +85,7 @@ async def test_a_client_that_leaves_while_it_takes_nothing(upstream, tap, post):
     await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
     (client,) = gate.core.clients
     async with asyncio.timeout(5):
-        while client._transport.get_write_buffer_size() < 65_536:  # noqa: ASYNC110 - the tap has no event for it
+        while client._outlet.waiting_bytes < 65_536:  # noqa: ASYNC110 - the tap has no event for it
             await asyncio.sleep(0.005)
     gate.publisher.publish = kept
     leave(writer, "half-close")

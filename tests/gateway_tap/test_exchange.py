@@ -1,7 +1,7 @@
 import pytest
 
 from penstock.gateway_tap.exchange import TABLE, Exchange, IllegalStep, State, Step
-from penstock.schemas.events import AppliedOrder, Identity
+from penstock.schemas.events import AppliedOrder, Completion, Identity
 
 
 def exchange(state: State = State.RECEIVING) -> Exchange:
@@ -66,4 +66,4 @@ def test_an_observed_order_is_kept_once() -> None:
     one.observe(order)
     one.observe(order)
     assert len(one.observed) == 1
-    assert one.completion({}, 5, 1.0).observed == [order]
+    assert Completion.model_validate_json(one.completion({}, 5, 1.0)).observed == [order]

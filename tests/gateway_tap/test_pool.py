@@ -10,6 +10,7 @@ import pytest
 from penstock.gateway_tap import pool as pools
 from penstock.gateway_tap.clock import Clock
 from penstock.gateway_tap.deadlines import Deadlines
+from penstock.gateway_tap.outlet import Turn
 from penstock.gateway_tap.pool import Pool
 from penstock.gateway_tap.routes import Routes
 from penstock.gateway_tap.upstream import Upstream
@@ -29,7 +30,7 @@ def make(url: str, **timeouts: float) -> tuple[Pool, Late]:
     clock = Late()
     given = tap_settings.Timeouts(**timeouts)
     (route,) = Routes([tap_settings.Upstream(name="a", url=url)], given)
-    return Pool(route, Deadlines(clock, given), clock, 30.0), clock
+    return Pool(route, Deadlines(clock, given), clock, Turn(), 30.0), clock
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ import trustme
 from penstock.gateway_tap import names
 from penstock.gateway_tap.clock import Clock
 from penstock.gateway_tap.deadlines import Deadlines
+from penstock.gateway_tap.outlet import Turn
 from penstock.gateway_tap.pool import Pool
 from penstock.gateway_tap.routes import Routes
 from penstock.gateway_tap.upstream import Upstream
@@ -42,7 +43,7 @@ async def port() -> AsyncIterator[int]:
 def make(url: str, *, allow_private: bool = True) -> tuple[Pool, Late]:
     clock, given = Late(), tap_settings.Timeouts()
     (route,) = Routes([tap_settings.Upstream(name="a", url=url, allow_private=allow_private)], given)
-    return Pool(route, Deadlines(clock, given), clock, 30.0), clock
+    return Pool(route, Deadlines(clock, given), clock, Turn(), 30.0), clock
 
 
 async def connected(pool: Pool) -> Upstream | str:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from penstock.wire.masks import (
     REQUEST_HEADERS,
     RESPONSE_HEADERS,
+    allow,
     credentials_of,
     mask_body,
     mask_path,
@@ -33,11 +34,11 @@ SECRET_HEADERS = (
 def test_no_header_that_authenticates_is_published() -> None:
     headers = [(name.encode(), KEY) for name in SECRET_HEADERS] + [(b"Content-Type", b"text/plain")]
     for allowed in (REQUEST_HEADERS, RESPONSE_HEADERS):
-        assert published(headers, allowed) == {"content-type": "text/plain"}
+        assert published(headers, allow(allowed)) == {"content-type": "text/plain"}
 
 
 def test_a_repeated_header_is_joined() -> None:
-    assert published([(b"Via", b"a"), (b"VIA", b"b")], RESPONSE_HEADERS) == {"via": "a, b"}
+    assert published([(b"Via", b"a"), (b"VIA", b"b")], allow(RESPONSE_HEADERS)) == {"via": "a, b"}
 
 
 @pytest.mark.parametrize(
@@ -130,4 +131,4 @@ def test_equal_length_and_nothing_left(credentials: list[bytes], parts: list[byt
 def test_never_raises(path: str, headers: list[tuple[bytes, bytes]]) -> None:
     assert len(mask_path("/?" + path)) == len(path) + 2
     credentials_of([*headers, *((b"authorization", value) for _, value in headers)], "/?key=" + path)
-    published(headers, REQUEST_HEADERS)
+    published(headers, allow(REQUEST_HEADERS))
