@@ -20,6 +20,7 @@ class Gate:
     ready: bool = False
     stopping: bool = False
     loss: Literal["allow", "deny_new", "deny_all"] = "allow"
+    no_room: str = "the audit trail cannot be written"
 
     @property
     def enforcing(self) -> bool:
@@ -37,13 +38,13 @@ class Verdict:
 
 
 def admit(gate: Gate, orders: Orders, caller: Caller, scopes: list[str], room: bool, now_us: int) -> Verdict | None:
-    """None: the request may go on. `room`: the publisher would take its events (asked in audit strict)."""
+    """None: the request may go on. `room`: the publisher would take its events (asked where it matters)."""
     if gate.enforcing and not gate.ready:
         return _unavailable("its orders and keys have not been read yet")
     if gate.enforcing and gate.loss != "allow":
         return _unavailable("it does not hear orders any more, and the policy refuses requests until it does")
     if not room:
-        return _unavailable("the audit trail cannot be written")
+        return _unavailable(gate.no_room)
     if caller.refused:
         return _key_refused(caller, now_us, observed=not gate.enforcing)
     standing = orders.closing(scopes, now_us)

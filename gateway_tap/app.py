@@ -35,6 +35,7 @@ from .deadlines import Deadlines
 from .descriptors import room_for_clients
 from .downstream import Downstream
 from .identity import Keys, Trusted
+from .journal_gauges import journal_families
 from .journal_keeper import opened
 from .orders import Orders
 from .outlet import Turn
@@ -45,6 +46,11 @@ from .routes import Routes
 from .salts import Salts
 
 BACKLOG: Final = 4096
+NO_ROOM: Final = {
+    "journal": "its journal is full, and the policy serves no requests until Kafka has taken some of it",
+    "strict": "the audit trail cannot be written",
+    "besteffort": "the audit trail cannot be written",
+}
 FLUSH_S: Final = 10.0
 TICK_S: Final = 0.5
 
@@ -65,7 +71,7 @@ def build(settings: Settings, publisher: Publisher, clock: Clock) -> Core:
         trusted=Trusted(settings.tap.trusted_callers),
         pepper=read_secret("pepper", settings.secrets.pepper, settings.state).current,
         orders=Orders(settings.tap.id),
-        gate=Gate(settings.tap.mode, ready=settings.tap.mode == "observe"),
+        gate=Gate(settings.tap.mode, ready=settings.tap.mode == "observe", no_room=NO_ROOM[settings.tap.audit]),
         publisher=publisher,
         clock=clock,
         salts=Salts(),
@@ -73,6 +79,7 @@ def build(settings: Settings, publisher: Publisher, clock: Clock) -> Core:
         turn=turn,
         policy_version=policy.version,
         room=_room(settings.tap.max_connections),
+        on_journal_full=policy.failures.on_journal_full,
     )
 
 
@@ -104,6 +111,7 @@ class App:
             tap.id, self._epoch, partitions, tap.queue_max_bytes, client, self._clock, keeper
         )
         self._core = build(settings, self._publisher, self._clock)
+        self._publisher.on_pressure = self._core.press
         secrets = read_secret("control_mac", settings.secrets.control_mac, settings.state).all
         self._control = Control(self._core, secrets, client)
         self._loss = load_policy(settings.policy_path).failures
@@ -192,6 +200,8 @@ class App:
                 ("penstock_tap_events_total", "counter", "Events acknowledged.", [({}, publisher.delivered)]),
                 ("penstock_tap_events_dropped_total", "counter", "Events dropped.", [({}, publisher.dropped)]),
                 ("penstock_tap_queue_bytes", "gauge", "Bytes that wait for Kafka.", [({}, publisher.bytes)]),
+                ("penstock_tap_unacknowledged_events", "gauge", "Events that wait.", [({}, publisher.outstanding)]),
+                *journal_families(publisher.keeper),
                 ("penstock_tap_orders", "gauge", "Standing orders.", [({}, len(core.orders))]),
                 ("penstock_tap_orders_rejected_total", "counter", "Wrong orders.", [({}, self._control.rejected)]),
                 (

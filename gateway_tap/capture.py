@@ -10,6 +10,7 @@ from typing import Any
 
 from penstock.schemas.events import Api
 from penstock.schemas.frames import PART_MAX_BYTES
+from penstock.wire.decode import codings
 from penstock.wire.sse import EventSplitter
 
 from .reply import ReplyReader
@@ -32,8 +33,12 @@ class Capture:
 
     def __init__(self, tape: Tape, api: Api, *, sse: bool, encoding: bytes) -> None:
         self._tape = tape
-        self._reply = ReplyReader(api, sse, encoding)
-        self._splitter = EventSplitter(PART_MAX_BYTES) if sse and encoding in (b"", b"identity") else None
+        coding = encoding.decode("latin-1")
+        plain = not codings(coding)
+        if not plain:
+            tape.encoded(coding)
+        self._reply = ReplyReader(api, sse, coding)
+        self._splitter = EventSplitter(PART_MAX_BYTES) if sse and plain else None
         self._digest = hashlib.sha256()
         self._client: Any = None
         self._client_bytes = 0
@@ -103,14 +108,14 @@ class Capture:
 
     def figures(self) -> dict[str, Any]:
         """Members of `Completion` that this side knows."""
-        upstream = self._digest.hexdigest()
+        upstream, said = self._digest.hexdigest(), self._reply.figures()
         return {
-            "chunk_count": self._tape.chunks,
+            "chunk_count": self._reply.event_count or self._tape.chunks,
             "response_bytes": self.bytes,
             "response_sha256": upstream,
             "client_bytes": self.bytes if self._client is None else self._client_bytes,
             "client_sha256": upstream if self._client is None else self._client.hexdigest(),
-            **self._reply.figures(),
+            **said,
         }
 
     def _split(self, data: bytes) -> list[bytes]:

@@ -4,7 +4,7 @@ import asyncio
 import functools
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, Literal
 
 from penstock.schemas.frames import EventWriter
 from penstock.schemas.tap_settings import Tap
@@ -23,6 +23,8 @@ from .publisher import Publisher
 from .routes import Routes
 from .salts import Salts
 from .tape import Tape
+
+PROMPT_ACK_S: Final = 5.0
 
 if TYPE_CHECKING:
     from .downstream import Downstream
@@ -57,6 +59,8 @@ class Core:
     response_headers: masks.Allowed = field(init=False)
     source: str = ""
     quiet: asyncio.Event = field(default_factory=asyncio.Event)
+    on_journal_full: Literal["drop_with_gap", "refuse", "wait"] = "drop_with_gap"
+    pressed: bool = False
 
     def __post_init__(self) -> None:
         self.source = f"/tap/{self.tap.id}"
@@ -69,6 +73,32 @@ class Core:
     def strict(self) -> bool:
         """Audit strict: the upstream is called, and the last bytes are given, once Kafka has acknowledged."""
         return self.tap.audit == "strict"
+
+    @property
+    def asks_for_room(self) -> bool:
+        """A new request is refused while what waits for Kafka has no room for it. Mode observe drops, and says so."""
+        return self.strict or (self.gate.enforcing and self.on_journal_full == "refuse")
+
+    def held(self, partition: int) -> "tuple[asyncio.Future[None], float] | None":
+        """What a new exchange waits for before its upstream is called, and for how many seconds; None: nothing."""
+        if self.strict:
+            return self.publisher.acknowledged(partition), PROMPT_ACK_S
+        if self._waits_for_room and not self.publisher.has_room:
+            return self.publisher.room(), self.tap.journal.room_wait_s
+        return None
+
+    def press(self, pressed: bool) -> None:
+        """Room for what waits for Kafka runs out, or is back. Where the policy says `wait`, running answers are read no
+        further meanwhile."""
+        pressed = pressed and self._waits_for_room
+        if pressed != self.pressed:
+            self.pressed = pressed
+            for relay in list(self.running.values()):
+                relay.flow()
+
+    @property
+    def _waits_for_room(self) -> bool:
+        return self.tap.audit == "journal" and self.gate.enforcing and self.on_journal_full == "wait"
 
     def tape(self, exchange_id: str, key_id: str, credentials: list[bytes]) -> tuple[Tape, int]:
         """A tape for a new exchange, and the partition that it writes to."""

@@ -46,6 +46,11 @@ def find_all(headers: Headers, name: bytes) -> list[bytes]:
     return [value for key, value in headers if key.lower() == name]
 
 
+def joined(headers: Headers, fields: Fields, name: bytes) -> bytes:
+    """The value of `name` (lower case), of a repeated one all values (RFC 9110, 5.3); empty where it is not there."""
+    return b", ".join(find_all(headers, name)) if name in fields else b""
+
+
 def end_to_end(headers: Headers, dropped: frozenset[bytes] = HOP) -> Headers:
     """`headers` without the names in `dropped` (hop-by-hop fields, at least) and what `Connection` names."""
     for key, value in headers:

@@ -143,8 +143,17 @@ class Journal:
     @property
     def kept_bytes(self) -> int:
         """Bytes of all records that are still kept."""
-        written = self._at - self._current.used if self._current else 0
-        return written + sum(segment.used for segment in self.segments.values())
+        return self.bytes_since(0)
+
+    def bytes_since(self, position: int) -> int:
+        """Bytes of kept records from `position` on."""
+        number, place = position >> 32, position & 0xFFFFFFFF
+        found = 0
+        for segment in self.segments.values():
+            used = self._at if segment is self._current else segment.used
+            if segment.head.number >= number:
+                found += used - (place if segment.head.number == number else 0)
+        return found
 
     @property
     def position(self) -> int:

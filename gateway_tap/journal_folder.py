@@ -50,6 +50,7 @@ class JournalFolder:
         self.boot = boot_id()
         self.quarantined = 0
         self.disk_full = ""
+        self.max_bytes = max_bytes
         self._max = max(max_bytes // self.segment_bytes, 3)
         self._files: dict[int, int] = {}
         self._spares: list[Spare] = []

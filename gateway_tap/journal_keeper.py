@@ -40,27 +40,27 @@ def opened(settings: Settings, epoch: int, clock: Clock) -> "JournalKeeper | Non
 
 
 class JournalKeeper:
-    """One tap's journal. `open` once, then `run` beside the publisher, `close` last. `left`: what an earlier process
-    has left in it."""
+    """One tap's journal. `open` once, then `run` beside the publisher, `close` last. `replayed`: how many events an
+    earlier process had left in it."""
 
     def __init__(
         self, path: Path, tap: str, epoch: int, partitions: int, settings: JournalSettings, clock: Clock
     ) -> None:
         self.folder = JournalFolder(path, tap, epoch, partitions, settings.max_bytes)
         self.journal = Journal(self.folder)
-        self.left = Left([[] for _ in range(partitions)])
-        self.synced = 0
+        self.synced = self.replayed = 0
+        self._left: Left | None = None
         self._tap, self._epoch, self._partitions = tap, epoch, partitions
         self._settings = settings
         self._clock = clock
         self._synced_s = 0.0
 
     def open(self) -> None:
-        """Takes the folder, recovers what is `left`, and begins this epoch. Blocks while it reads.
+        """Takes the folder, recovers what an earlier process left, and begins this epoch. Blocks while it reads.
         JournalError where the folder cannot be used, or what is left in it cannot be published as it is."""
         self.folder.lock()
         try:
-            self.left = self._recover()
+            self._left = self._recover()
         except BaseException:
             self.folder.close()
             raise
@@ -68,6 +68,11 @@ class JournalKeeper:
         self.journal.begin(self._epoch)
         self.journal.free()
         self.folder.prepare()
+
+    def take_left(self) -> Left:
+        """What an earlier process left, once."""
+        left, self._left = self._left, None
+        return left or Left([[] for _ in range(self._partitions)])
 
     def _recover(self) -> Left:
         recovery, boots = Recovery(), dict[int, str]()
@@ -84,16 +89,22 @@ class JournalKeeper:
         frames = old_frames(recovery, self._partitions, self.journal, left_open)
         audits, said = _audits(recovery)
         acts = old_gaps(self._tap, recovery, said, self._clock.now_us())
+        self.replayed = sum(frame.events for lane in frames for frame in lane)
         if recovery.lanes:
             log.info(
                 "journal_recovered",
-                events=sum(frame.events for lane in frames for frame in lane),
+                events=self.replayed,
                 ended=len(left_open),
                 left_open=len(recovery.running) - len(left_open),
                 gaps=len(acts),
                 quarantined=self.folder.quarantined,
             )
         return Left(frames, audits, acts)
+
+    @property
+    def unsynced(self) -> int:
+        """Bytes that were not on the disk when it was last asked for; while Kafka answers, it is not asked."""
+        return self.journal.bytes_since(self.synced)
 
     async def run(self, waiting_s: Callable[[], float], look_for_room: Callable[[], None]) -> None:
         """Until cancelled: makes segments ahead, removes old ones, and while Kafka is silent (`waiting_s`) writes to

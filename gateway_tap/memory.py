@@ -32,6 +32,14 @@ class MemoryPublisher:
     def has_room(self) -> bool:
         return self.bytes < self.queue_max_bytes
 
+    def room(self) -> "asyncio.Future[None]":
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        if self.has_room:
+            future.set_result(None)
+        else:
+            self._waiting.append(future)
+        return future
+
     def publish(self, partition: int, exchange_id: str, events: list[bytes]) -> bool:
         size = sum(map(len, events))
         if self._held and self.bytes + size > self.queue_max_bytes:

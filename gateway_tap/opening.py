@@ -7,11 +7,13 @@ from penstock.schemas.events import Dialect
 from penstock.schemas.ids import new_exchange_id
 from penstock.schemas.written import Head
 from penstock.wire import masks
+from penstock.wire.decode import decoded
 from penstock.wire.request import RequestInfo, read_request
 
 from .admission import Verdict, admit
 from .core import Core
 from .exchange import Exchange, Step
+from .headers import joined
 from .identity import Caller
 from .refuse import Refusal
 from .request import Request
@@ -42,7 +44,8 @@ def open_exchange(core: Core, request: Request, body: bytes | None, address: str
     chosen = core.routes.choose(request.target)
     path = chosen.path if chosen else request.target.decode("latin-1")
     dialect: Dialect = chosen.route.dialect if chosen else "openai"
-    readable = None if request.fields.get(b"content-encoding") else body
+    coding = joined(request.headers, request.fields, b"content-encoding").decode("latin-1")
+    readable = decoded(body, coding, core.tap.parse_max_bytes) if body else None
     info = read_request(dialect, request.method, path, readable)
     credentials = masks.credentials_of(request.headers, path, core.tap.credential_headers)
     known = core.callers.find(credentials, request.fields, address, request.started_at_us)
@@ -87,5 +90,5 @@ def judge(core: Core, request: Request, opened: Opened, now_us: int) -> Verdict 
         known = ", ".join(f"/{name}/" for name in core.routes.names) or "none"
         message = f"no upstream takes this path; configured are: {known}"
         return Verdict(Step.FAULT, message, Refusal(404, message, "no_upstream"))
-    room = not core.strict or core.publisher.has_room
+    room = not core.asks_for_room or core.publisher.has_room
     return admit(core.gate, core.orders, opened.caller, opened.scopes, room, now_us)

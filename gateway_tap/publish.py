@@ -50,9 +50,12 @@ class KafkaPublisher:
         self._link = Link(client)
         self._max_bytes = queue_max_bytes
         self._dropping = False
+        self.on_pressure: Callable[[bool], None] = lambda pressed: None
+        self._pressed = False
+        self._room: list[asyncio.Future[None]] = []
         self._quiet_s = clock.monotonic_s()
         memory = None if journal is None else Memory(queue_max_bytes)
-        left = keeper.left if keeper else Left([[] for _ in range(partitions)])
+        left = keeper.take_left() if keeper else Left([[] for _ in range(partitions)])
         self.bytes = sum(frame.events_bytes for frames in left.frames for frame in frames)
         self._senders = [
             Sender(Lane(n, epoch=epoch, journal=journal, memory=memory), self._link, tap, self._freed, journal, frames)
@@ -67,10 +70,20 @@ class KafkaPublisher:
         return len(self._senders)
 
     @property
+    def outstanding(self) -> int:
+        """Accepted events that Kafka has not acknowledged."""
+        return sum(sender.outstanding for sender in self._senders)
+
+    @property
     def has_room(self) -> bool:
         if self.journal is not None:
             return not self._dropping and not self.journal.pressed
         return not self._dropping and self.bytes < self._max_bytes
+
+    def room(self) -> "asyncio.Future[None]":
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._room.append(future)
+        return future
 
     @property
     def waiting_s(self) -> float:
@@ -152,13 +165,22 @@ class KafkaPublisher:
         self.look_for_room()
 
     def look_for_room(self) -> None:
-        """Ends a gap once there is room again."""
+        """Ends a gap once there is room again, and tells those who wait for it."""
         if self._dropping and self._may_go_on():
             self._dropping = False
             log.warning("dropping_ended", dropped=self.dropped)
             for sender in self._senders:
                 sender.lane.end_hole()
                 self._report(sender.lane)
+        if self.has_room is self._pressed:
+            self._pressed = not self._pressed
+            log.warning("pressed" if self._pressed else "not_pressed", waiting_bytes=self.bytes)
+            self.on_pressure(self._pressed)
+        if self._room and not self._pressed:
+            waiting, self._room = self._room, []
+            for future in waiting:
+                if not future.done():
+                    future.set_result(None)
 
     def _may_go_on(self) -> bool:
         if self.journal is not None:
@@ -198,4 +220,4 @@ class KafkaPublisher:
         await self._link.close()
         if self.keeper is not None:
             await self.keeper.close()
-        return sum(sender.outstanding for sender in self._senders)
+        return self.outstanding

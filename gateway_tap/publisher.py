@@ -24,6 +24,10 @@ class Publisher(Protocol):
         or wait while they would not."""
         ...
 
+    def room(self) -> "asyncio.Future[None]":
+        """Done once `has_room` is true."""
+        ...
+
     def publish(self, partition: int, exchange_id: str, events: list[bytes]) -> bool:
         """Takes encoded events of one exchange, in order; accepted events are published in that order per partition.
         False: they found no room, were dropped and counted, and will be reported as a gap."""

@@ -21,6 +21,7 @@ from .core import Core
 from .deadlines import NEVER
 from .delivery import Delivery, Owner, last_bytes_at
 from .exchange import State, Step
+from .headers import joined
 from .opening import judge, open_exchange
 from .orders import Standing
 from .pool import Pool
@@ -31,7 +32,6 @@ from .upstream import Upstream
 from .waits import Wait
 
 BORDER_WAIT_S: Final = 0.25
-PROMPT_ACK_S: Final = 5.0
 COMPLETION_ACK_S: Final = 30.0
 
 
@@ -71,13 +71,13 @@ class Relay:
             self._refuse(verdict)
             return
         exchange.step(Step.ADMIT)
-        if not core.strict:
+        held = core.held(self._opened.partition)
+        if held is None:
             self._release()
             return
         if not self._upload.complete:
             self._owner.pause_body(True)
-        acknowledged = core.publisher.acknowledged(self._opened.partition)
-        self._wait = Wait(acknowledged, PROMPT_ACK_S, self._prompt_acknowledged)
+        self._wait = Wait(*held, self._prompt_acknowledged)
 
     def request_body(self, data: bytes) -> None:
         """More of a body that passes through."""
@@ -111,7 +111,7 @@ class Relay:
         if acknowledged:
             self._release()
         else:
-            self._fail(Step.FAULT, not_ready("the audit trail cannot be written"))
+            self._fail(Step.FAULT, not_ready(self._core.gate.no_room))
 
     def _release(self) -> None:
         self.exchange.step(Step.RELEASE)
@@ -148,7 +148,7 @@ class Relay:
             return
         exchange.step(Step.HEAD)
         content_type = answer.fields.get(b"content-type", b"").strip()
-        encoding = answer.fields.get(b"content-encoding", b"").strip().lower()
+        encoding = joined(answer.headers, answer.fields, b"content-encoding").lower()
         exchange.status = exchange.upstream_status = answer.status
         exchange.headers = masks.published(answer.headers, self._core.response_headers)
         exchange.content_type = content_type.decode("latin-1")
@@ -219,9 +219,14 @@ class Relay:
 
     def client_full(self, full: bool) -> None:
         """The client does not keep up with the answer."""
+        self._client_full = full
+        self.flow()
+
+    def flow(self) -> None:
+        """The upstream is read no further while the client, or what is recorded, does not keep up."""
         if self._upstream is None:
             return
-        if full:
+        if self._client_full or self._core.pressed:
             self._upstream.pause()
         else:
             self._upstream.resume(self._core.clock.monotonic_s())

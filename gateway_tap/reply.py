@@ -5,38 +5,41 @@ or a reason. A JSON answer is parsed once, at its end. A content-encoded body (R
 within bounds; what cannot be decoded is recorded all the same and says nothing here.
 """
 
-import zlib
 from typing import Any, Final
 
 from penstock.schemas.events import Api
+from penstock.wire.decode import Decoder, codings
 from penstock.wire.sse import EventSplitter
 from penstock.wire.telling import TellingReader
 
 BODY_MAX_BYTES: Final = 8_388_608
+STREAM_MAX_BYTES: Final = 268_435_456
 FIRST_EVENTS: Final = 2
-_WINDOW: Final = {b"gzip": zlib.MAX_WBITS | 16, b"x-gzip": zlib.MAX_WBITS | 16, b"deflate": zlib.MAX_WBITS}
 
 
 class ReplyReader:
-    """Reads one reply on the side. Never raises, and never holds more than `BODY_MAX_BYTES`."""
+    """Reads one reply on the side. Never raises, and never holds more than `BODY_MAX_BYTES`.
 
-    __slots__ = ("_body", "_events", "_inflate", "_overflow", "_reader", "_size", "_splitter", "_sse")
+    `event_count` counts the events of an encoded stream; it is 0 for any other body, and where not all could be read.
+    """
 
-    def __init__(self, api: Api, sse: bool, encoding: bytes) -> None:
+    __slots__ = ("_body", "_decoder", "_events", "_overflow", "_reader", "_size", "_splitter")
+
+    def __init__(self, api: Api, sse: bool, content_encoding: str) -> None:
         self._reader = TellingReader(api)
-        self._sse = sse
         self._events = 0
         self._body: list[bytes] = []
         self._size = 0
         self._overflow = False
         self._splitter: EventSplitter | None = None
-        self._inflate: Any = None
-        name = encoding.strip().lower()
-        if name in _WINDOW:
-            self._inflate = zlib.decompressobj(_WINDOW[name])
+        self._decoder: Decoder | None = None
+        if codings(content_encoding):
+            self._decoder = Decoder(content_encoding, STREAM_MAX_BYTES if sse else BODY_MAX_BYTES)
             self._splitter = EventSplitter() if sse else None
-        elif name not in (b"", b"identity"):
-            self._overflow = True
+
+    @property
+    def event_count(self) -> int:
+        return 0 if self._splitter is None or self._overflow else self._events
 
     def events(self, events: list[bytes]) -> None:
         """Whole events of a stream that is not encoded."""
@@ -49,21 +52,22 @@ class ReplyReader:
         """More of any other body."""
         if self._overflow:
             return
-        if self._inflate is not None:
-            data = self._decoded(data)
-        self._size += len(data)
-        if self._splitter is not None:
-            self.events(self._splitter.feed(data))
-        elif self._size > BODY_MAX_BYTES:
+        decoder = self._decoder
+        if decoder is None:
+            self._text(data)
+            return
+        for text in decoder.feed(data):
+            self._text(text)
+        if decoder.stop is not None:
             self._give_up()
-        else:
-            self._body.append(data)
 
     def figures(self) -> dict[str, Any]:
-        """Members of `Completion`: usage, finish_reason, model, response_id."""
+        """Members of `Completion`: usage, finish_reason, model, response_id. The reply is over."""
         if self._body and not self._overflow:
             self._reader.feed_body(b"".join(self._body))
             self._body = []
+        if self._splitter is not None and (rest := self._splitter.finish()):
+            self.events([rest])
         reader = self._reader
         return {
             "usage": reader.usage,
@@ -72,16 +76,14 @@ class ReplyReader:
             "response_id": reader.response_id or "",
         }
 
-    def _decoded(self, data: bytes) -> bytes:
-        """The decoded bytes; a body that inflates beyond the bound, or is damaged, is given up."""
-        try:
-            decoded: bytes = self._inflate.decompress(data, BODY_MAX_BYTES)
-        except zlib.error:
+    def _text(self, text: bytes) -> None:
+        self._size += len(text)
+        if self._splitter is not None:
+            self.events(self._splitter.feed(text))
+        elif self._size > BODY_MAX_BYTES:
             self._give_up()
-            return b""
-        if self._inflate.unconsumed_tail:
-            self._give_up()
-        return decoded
+        else:
+            self._body.append(text)
 
     def _give_up(self) -> None:
         self._overflow = True

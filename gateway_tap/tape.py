@@ -6,6 +6,8 @@ Sequence numbers are dense from 0; no event is larger than a record may be; bodi
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
+import orjson
+
 from penstock.schemas.frames import CHUNK, COMPLETION, PART_MAX_BYTES, PROMPT, READ_MAX_BYTES, EventWriter
 from penstock.wire.masks import Place
 
@@ -15,6 +17,7 @@ Publish = Callable[[list[bytes]], object]
 Salt = Callable[[], bytes]
 Ahead = Callable[[bytes, int], None]
 
+CODING_MAX_CHARS: Final = 64
 WITHHELD: Final = b',"withheld":true'
 CLIENT: Final = b"client"
 UPSTREAM: Final = b"upstream"
@@ -28,6 +31,7 @@ class Tape:
 
     __slots__ = (
         "_ahead",
+        "_coding",
         "_credentials",
         "_half",
         "_parts",
@@ -57,6 +61,11 @@ class Tape:
         self._credentials = credentials
         self._ahead = ahead
         self._half: Masker | None = None
+        self._coding = b""
+
+    def encoded(self, content_encoding: str) -> None:
+        """What `read` gets from here on is encoded so."""
+        self._coding = b',"coding":%b' % orjson.dumps(content_encoding[:CODING_MAX_CHARS])
 
     def prompt(self, head: bytes, body: bytes, stamp: bytes) -> None:
         """The head of a request (a `PromptHead` as JSON), and its body as far as it is known: whole, or empty."""
@@ -97,7 +106,7 @@ class Tape:
         """Chunks of any other answer: one read, cut where it is larger than 64 KB. `last`: no more follows."""
         body, places = self.masker.finish(data) if last else self.masker.feed(data)
         if body:
-            self._publish(list(self._chunks(body, places, stamp, UPSTREAM, b"")))
+            self._publish(list(self._chunks(body, places, stamp, UPSTREAM, self._coding)))
         if self._ahead is not None and self.masker.held_bytes:
             self._ahead(b"", self.masker.held_bytes)
 

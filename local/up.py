@@ -12,6 +12,8 @@ from .deployment import Deployment
 from .preflight import unreachable
 
 AUDIT = {
+    "journal": "journal: events are in a file of the state folder before their bytes go on, and wait there until Kafka"
+    "\n                has them; a tap that is killed costs none. A power failure of the host may cost the last ones.",
     "besteffort": "besteffort: events wait in memory until Kafka has them. A tap that is killed, or a Kafka that stays"
     "\n                away longer than the queue lasts, costs events; what the tap drops is counted, and the trail"
     "\n                names it as a gap.",

@@ -137,6 +137,7 @@ class TrafficEvent(Contract):
     part: Annotated[int, Field(ge=0)] = 0
     withheld: bool = False
     redacted: str = ""
+    coding: str = Field(default="", description="the Content-Encoding of the body that this chunk is a read of")
     start: int | None = None
     data: str | None = None
     data_base64: str | None = None

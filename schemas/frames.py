@@ -42,7 +42,8 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     kind `chunk`: one SSE event (its ending blank line included), or one read of the body.
     kind `completion`: a `Completion` as JSON. kind `tap`: a `TapStarted` as JSON, one per partition at a tap's start.
     `withheld`: the client never got these bytes. `redacted`: places masked before publishing,
-    `start-end` joined by `,`.
+    `start-end` joined by `,`. `coding`: the Content-Encoding of the body that a chunk is a read of; it says how to read
+    these bytes, and is no part of them.
     `start`: Kafka offset of the frame that began the exchange, once the tap knows it.
     """
 
@@ -59,6 +60,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     part: int = 0
     withheld: bool = False
     redacted: str = ""
+    coding: str = ""
     start: int | None = None
     data: str | None = None
     data_base64: str | None = None

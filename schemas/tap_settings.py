@@ -56,6 +56,7 @@ class JournalSettings(Strict):
     max_bytes: Annotated[int, Field(ge=16_777_216)] = 1_073_741_824
     sync_after_ms: Annotated[int, Field(ge=0)] = 1000
     sync_every_ms: Annotated[int, Field(ge=50)] = 200
+    room_wait_s: Annotated[float, Field(gt=0)] = 60.0
 
 
 class Tap(Strict):

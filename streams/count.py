@@ -14,6 +14,7 @@ from penstock.schemas.errors import EventError
 from penstock.schemas.events import Completion, Identity, PromptHead
 from penstock.schemas.frames import PART_MAX_BYTES, Event
 from penstock.schemas.records import read_value
+from penstock.wire.decode import decoded
 from penstock.wire.prompt import count_prompt
 from penstock.wire.request import RequestInfo, read_request
 
@@ -105,13 +106,18 @@ class Exchange:
         if len(body) < PART_MAX_BYTES and self.input is None and self._is_whole():
             self._count_prompt()
 
+    @property
+    def _coding(self) -> str:
+        """The Content-Encoding of the request's body."""
+        return self.head.headers.get("content-encoding", "") if self.head else ""
+
     def _is_whole(self) -> bool:
         """Whether the parts so far are a whole JSON text: a body that passes through the tap comes in pieces.
 
         Tried only where there is twice as much as at the last try, so that pieces that all look like an end cost no
         more than one reading of the whole; the prompt is counted when the answer begins at the latest.
         """
-        if not self._body or not self._body[-1].rstrip().endswith((b"}", b"]")):
+        if self._coding or not self._body or not self._body[-1].rstrip().endswith((b"}", b"]")):
             return False
         if self.request_bytes < 2 * self._tried_bytes:
             return False
@@ -123,9 +129,9 @@ class Exchange:
         return True
 
     def _count_prompt(self) -> None:
-        body = b"".join(self._body)
+        head, coding = self.head, self._coding
+        body = decoded(b"".join(self._body), coding, self._max_bytes) or b""
         self._body.clear()
-        head = self.head
         if head is not None and body:
             found = read_request(head.dialect, head.method, head.path, body)
             self.request = found if found.api == head.api else self.request
@@ -151,7 +157,7 @@ class Exchange:
         except EventError:
             self.abandon("what the tap said of its end cannot be read")
             raise
-        self._complete(completion)
+        self._complete(completion.model_copy(update=self._figures()) if completion.recovered else completion)
 
     def _complete(self, completion: Completion) -> None:
         self.completion = completion
@@ -159,6 +165,14 @@ class Exchange:
             self._count_prompt()
         if self.reply is not None:
             self.reply.close(completion.content_encoding)
+
+    def _figures(self) -> dict[str, int]:
+        """What was seen here, for an end of which the tap could not say."""
+        return {
+            "chunk_count": self.chunk_count,
+            "request_bytes": self.request_bytes,
+            "response_bytes": self.reply.upstream_bytes if self.reply else 0,
+        }
 
     def abandon(self, reason: str) -> None:
         """Nothing more will come, for this `reason`: ends the exchange as `tap_error`, as far as it got."""
@@ -168,9 +182,7 @@ class Exchange:
                 outcome="tap_error",
                 status=0,
                 reason=reason,
-                chunk_count=self.chunk_count,
-                request_bytes=self.request_bytes,
-                response_bytes=self.reply.upstream_bytes if self.reply else 0,
+                **self._figures(),
                 started_at_us=self.birth.started_at_us,
                 ended_at_us=max(self.last_time_us, self.birth.started_at_us),
                 duration_us=max(self.last_time_us - self.birth.started_at_us, 0),

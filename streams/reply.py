@@ -4,22 +4,24 @@ Token counts do not depend on where frames or reads were cut. Bytes that the tap
 count for nothing.
 """
 
-import zlib
+from collections.abc import Iterable
 from typing import Any, Final
 
 from penstock.schemas.events import Api
 from penstock.schemas.frames import Event
 from penstock.wire.chunk import ChunkReader
+from penstock.wire.decode import Decoder, decoded
+from penstock.wire.lenient import parsed
 from penstock.wire.sse import EventSplitter
 from penstock.wire.tokens import Method, RunningCount, encoding_for, known
 
 _SSE_STARTS: Final = (b"data", b"event", b"id", b"retry", b":")
 _SSE_LINES: Final = (b"\ndata:", b"\rdata:")
 _BOM: Final = b"\xef\xbb\xbf"
-_GZIP: Final = b"\x1f\x8b"
 _HEAD_BYTES: Final = 4096
-"""A reply, compressed or not, says within so many bytes whether it is a stream of events."""
-_INFLATES: Final = {"gzip": 31, "x-gzip": 31, "deflate": 15}
+"""A reply says within so many bytes of text whether it is a stream of events."""
+DECODED_MAX_BYTES: Final = 268_435_456
+"""Of a stream that is encoded, so much text is read: a million tokens, one an event."""
 _BYTES_PER_TOKEN: Final = 4
 _BLANK_BYTES: Final = 4
 _SIGNS: Final[tuple[tuple[bytes, Api], ...]] = (
@@ -33,8 +35,8 @@ _SIGNS: Final[tuple[tuple[bytes, Api], ...]] = (
 class Reply:
     """One reply, fed with its chunk events in order and closed once.
 
-    A stream of events is read as it comes, gzip-encoded or not; any other body at its end. `unread_bytes` is what could
-    not be read as text (too large, damaged, or encoded in a way unknown here): its tokens are in no count. An `api` of
+    A stream of events is read as it comes, encoded or not; any other body at its end. `unread_bytes` is what could not
+    be read as text (too large, damaged, or encoded in a way unknown here): its tokens are in no count. An `api` of
     `opaque` is guessed from the first text where `guess` allows it.
     """
 
@@ -47,8 +49,8 @@ class Reply:
         self._guess = guess
         self._max_bytes = body_max_bytes
         self._splitter: EventSplitter | None = None
-        self._inflater: Any = None
-        self._readable = True
+        self._decoder: Decoder | None = None
+        self._text_bytes = 0
         self._body: list[bytes] | None = []
         self._undecided = True
         self._all: RunningCount | None = None
@@ -90,22 +92,22 @@ class Reply:
             self.withheld_bytes += len(body)
             if self._before_cut is None:
                 self._before_cut = self.tokens
-        if self._splitter is not None:
-            self._read_events(self._splitter.feed(self._inflated(body)), withheld=event.withheld)
-        elif self._body is not None:
-            self._keep(body, withheld=event.withheld)
-        else:
-            self.unread_bytes += len(body)
+        if event.coding and self._decoder is None:
+            self._decoder = Decoder(event.coding, DECODED_MAX_BYTES)
+        for text in (body,) if self._decoder is None else self._decoded(self._decoder, body):
+            self._read(text, withheld=event.withheld)
 
     def close(self, content_encoding: str) -> None:
         """The reply is over: reads what could be read only as a whole."""
         if self._splitter is not None:
             self._read_events([self._splitter.finish()], withheld=bool(self.withheld_bytes))
             return
+        if self._decoder and self._decoder.stop:
+            self._body, self.unread_bytes = None, self.upstream_bytes
         if not self._body:
             return
         body, self._body = b"".join(self._body), None
-        whole = inflated(body, content_encoding, self._max_bytes)
+        whole = decoded(body, "" if self._decoder else content_encoding, self._max_bytes)
         if whole is None:
             self.unread_bytes = len(body)
             return
@@ -116,55 +118,48 @@ class Reply:
         else:
             self.reader.feed_body(whole)
         self._count(withheld=False)
+        if not self.tokens and not self.usage and parsed(whole) is None:
+            self.unread_bytes = len(body)
         if self._before_cut is not None:
             given = self.upstream_bytes - self.withheld_bytes
             self._before_cut, self._after_cut = self.tokens * given // self.upstream_bytes, None
 
-    def _keep(self, body: bytes, *, withheld: bool) -> None:
-        if self._body is None or (self._undecided and not body.strip()):
+    def _decoded(self, decoder: Decoder, body: bytes) -> Iterable[bytes]:
+        """The text of more encoded bytes. Nothing is read any more from where they are damaged, or give too much."""
+        yield from decoder.feed(body)
+        if decoder.stop is not None:
+            self.unread_bytes += len(body)
+
+    def _read(self, text: bytes, *, withheld: bool) -> None:
+        self._text_bytes += len(text)
+        if self._splitter is not None:
+            self._read_events(self._splitter.feed(text), withheld=withheld)
+        elif self._body is not None:
+            self._keep(text, withheld=withheld)
+        else:
+            self.unread_bytes += len(text)
+
+    def _keep(self, text: bytes, *, withheld: bool) -> None:
+        if self._body is None or (self._undecided and not text.strip()):
             return
-        self._body.append(body)
-        if self.upstream_bytes > self._max_bytes:
-            self._body, self.unread_bytes = None, self.upstream_bytes
+        self._body.append(text)
+        if self._text_bytes > self._max_bytes:
+            self._body, self.unread_bytes = None, self._text_bytes
         elif self._undecided:
             self._decide(withheld=withheld)
 
     def _decide(self, *, withheld: bool) -> None:
         """Whether the reply is a stream, once there is enough of it to see."""
-        head = b"".join(self._body or ())
-        text, inflater = head, None
-        if head.startswith(_GZIP):
-            inflater = zlib.decompressobj(_INFLATES["gzip"])
-            try:
-                text = inflater.decompress(head, self._max_bytes)
-            except zlib.error:
-                text = head
-        if (_GZIP.startswith(head) or _may_become_stream(text)) and len(head) < _HEAD_BYTES:
+        text = b"".join(self._body or ())
+        if _may_become_stream(text) and len(text) < _HEAD_BYTES:
             return
         self._undecided = False
         if self._guess and self.reader.api == "opaque":
             found: Api = next((api for sign, api in _SIGNS if sign in text), "opaque")
             self.reader = ChunkReader(found)
         if is_stream(text):
-            self._splitter, self._inflater, self._body = EventSplitter(self._max_bytes), inflater, None
-            self._readable = inflater is None or not inflater.unconsumed_tail
+            self._splitter, self._body = EventSplitter(self._max_bytes), None
             self._read_events(self._splitter.feed(text), withheld=withheld)
-
-    def _inflated(self, body: bytes) -> bytes:
-        """`body` of a stream without its content coding. Nothing is read any more from where it is damaged, or inflates
-        beyond the bound."""
-        if self._inflater is None:
-            return body
-        text = b""
-        if self._readable:
-            try:
-                text = self._inflater.decompress(body, self._max_bytes)
-                self._readable = not self._inflater.unconsumed_tail
-            except zlib.error:
-                self._readable = False
-        if not self._readable:
-            self.unread_bytes += len(body)
-        return text
 
     def _read_events(self, pieces: list[bytes], *, withheld: bool) -> None:
         for piece in pieces:
@@ -197,22 +192,6 @@ def _may_become_stream(text: bytes) -> bool:
 
 def _shown(text: bytes) -> bytes:
     return text.removeprefix(_BOM).lstrip()
-
-
-def inflated(body: bytes, content_encoding: str, max_bytes: int) -> bytes | None:
-    """`body` without its content coding (RFC 9110, 8.4), as far as it goes; None for a coding unknown here, for damaged
-    bytes, and for more than `max_bytes`."""
-    coding = content_encoding.strip().lower()
-    if coding in ("", "identity"):
-        return body
-    if coding not in _INFLATES:
-        return None
-    worker = zlib.decompressobj(wbits=_INFLATES[coding])
-    try:
-        whole = worker.decompress(body, max_bytes)
-    except zlib.error:
-        return None
-    return None if worker.unconsumed_tail else whole
 
 
 def rough_tokens(size_bytes: int) -> int:

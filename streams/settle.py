@@ -111,7 +111,7 @@ def is_charged(exchange: Exchange, completion: Completion) -> bool:
         return False
     if completion.upstream_status or (exchange.reply and exchange.reply.upstream_bytes):
         return True
-    return exchange.abandoned or completion.outcome in _MAY_HAVE_REACHED_UPSTREAM
+    return exchange.abandoned or completion.recovered or completion.outcome in _MAY_HAVE_REACHED_UPSTREAM
 
 
 def _answering(exchange: Exchange) -> str:

@@ -157,6 +157,8 @@ class Body:
         which a credential was masked is held against its length alone."""
         if self._completion is None:
             return "the exchange has not ended, or its end is not recorded yet"
+        if self._completion.recovered:
+            return "the tap ended before the exchange did: this is what its journal held, without a length or digest"
         count, digest = {
             "raw-request": (self._completion.request_bytes, self._completion.request_sha256),
             "raw-response": (self._completion.response_bytes, self._completion.response_sha256),

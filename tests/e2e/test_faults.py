@@ -26,10 +26,11 @@ pytestmark = [pytest.mark.services, pytest.mark.faults, pytest.mark.timeout(540)
 
 @dataclass
 class Seen:
-    """What the clients know: exchanges that they got whole, with the digest of the body, and those that broke."""
+    """What the clients know: exchanges that they got whole, with the digest of the body, and those that broke, with the
+    bytes that had come."""
 
     whole: dict[str, tuple[str, str]] = field(default_factory=dict)
-    broken: set[str] = field(default_factory=set)
+    broken: dict[str, bytes] = field(default_factory=dict)
     refused: int = 0
 
 
@@ -38,15 +39,15 @@ def record(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("endpoint") / "record.jsonl"
 
 
-@pytest.fixture(scope="module")
-def system(tmp_path_factory: pytest.TempPathFactory, record: Path) -> Iterator[System]:
+@pytest.fixture(scope="module", params=["strict", "journal"])
+def system(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, record: Path) -> Iterator[System]:
     limits = [
         {"id": "org-month", "scope": "org:*", "unit": "output_tokens", "amount": 10**9, "window": "calendar_month"}
     ]
     with upstream("penstock.local.endpoint", "--record", str(record), "--rate", str(RATE_PER_S)) as url:
         upstreams = [{"name": "openai", "url": url, "dialect": "openai"}]
         teams = {"red": "sk-red-0123456789abcdef", "blue": "sk-blue-0123456789abcdef"}
-        folder, tap = tmp_path_factory.mktemp("faults"), {"audit": "strict"}
+        folder, tap = tmp_path_factory.mktemp("faults"), {"audit": request.param}
         with System(folder, upstreams, teams=teams, limits=limits, tap=tap) as system:
             yield system
 
@@ -62,22 +63,23 @@ async def _client(url: str, number: int, seen: Seen, stop: asyncio.Event) -> Non
                 f"{number}-{turn} {{{{endpoint tokens={TOKENS} rate={RATE_PER_S} usage={('on', 'off')[turn % 2]}}}}}"
             )
             body = {"model": "gpt-4o", "stream": True, "messages": [{"role": "user", "content": words}]}
-            exchange = ""
+            exchange, content = "", b""
             try:
                 async with session.post(f"{url}/v1/chat/completions", json=body) as response:
                     exchange = response.headers.get("x-penstock-exchange-id", "")
-                    content = await response.read()
+                    async for piece in response.content.iter_any():
+                        content += piece
                     if response.status != 200:
-                        seen.refused += 1
+                        seen.refused, exchange = seen.refused + 1, ""
                         await asyncio.wait_for(stop.wait(), 0.2)
                     elif content.endswith(b"data: [DONE]\n\n"):
                         digest = hashlib.sha256(content).hexdigest()
                         seen.whole[exchange] = (response.headers["x-request-id"], digest)
                     else:
-                        seen.broken.add(exchange)
+                        seen.broken[exchange] = content
             except (aiohttp.ClientError, OSError):
                 if exchange:
-                    seen.broken.add(exchange)
+                    seen.broken[exchange] = content
                 await asyncio.sleep(0.1)
             except TimeoutError:
                 continue
@@ -115,6 +117,8 @@ def test_nothing_is_lost_or_doubled(system: System, record: Path) -> None:
     system.until_settled([row[0] for row in system.query(begun)], 120)
     _check_once(system)
     _check_whole(system, seen, record)
+    if system.settings.tap.audit == "journal":
+        _check_broken(system, seen)
     verdict = system.until(lambda: _verified(system), "a passing verification", 60)
     assert verdict["ok"] is True
 
@@ -132,6 +136,19 @@ def _check_once(system: System) -> None:
     assert doubled == []
     facts = system.query("SELECT count(), uniqExact(exchange_id) FROM penstock.exchange_facts FINAL")
     assert facts[0][0] == facts[0][1]
+
+
+def _check_broken(system: System, seen: Seen) -> None:
+    """Whatever a client has got is in the trail, also where the tap was killed in the middle of an event; and that has
+    an end, as its protocol of exchanges wants it."""
+    ended = {row[0] for row in system.query("SELECT exchange_id FROM penstock.events_log WHERE kind = 'completion'")}
+    shown = system.raw_responses(seen.broken, whole=False)
+    wrong = {
+        exchange_id: (len(content), len(shown[exchange_id]))
+        for exchange_id, content in seen.broken.items()
+        if not shown[exchange_id].startswith(content) or exchange_id not in ended
+    }
+    assert wrong == {}
 
 
 def _check_whole(system: System, seen: Seen, record: Path) -> None:

@@ -6,7 +6,9 @@ import itertools
 import zlib
 from typing import Any
 
+import brotli
 import pytest
+from backports import zstd
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -134,7 +136,15 @@ def test_an_event_larger_than_a_record_is_cut() -> None:
 
 @pytest.mark.parametrize("sse", [True, False])
 @pytest.mark.parametrize(
-    ("encoding", "encode"), [(b"gzip", gzip.compress), (b"deflate", zlib.compress), (b"x-gzip", gzip.compress)]
+    ("encoding", "encode"),
+    [
+        (b"gzip", gzip.compress),
+        (b"deflate", zlib.compress),
+        (b"x-gzip", gzip.compress),
+        (b"br", brotli.compress),
+        (b"zstd", zstd.compress),
+        (b"gzip, br", lambda text: brotli.compress(gzip.compress(text))),
+    ],
 )
 def test_an_encoded_body_is_recorded_as_it_came_and_read_on_the_side(sse: bool, encoding: bytes, encode: Any) -> None:
     plain = b"".join(STREAM) if sse else b'{"id":"r","model":"m","usage":{"prompt_tokens":3},"choices":[]}'
@@ -147,13 +157,16 @@ def test_an_encoded_body_is_recorded_as_it_came_and_read_on_the_side(sse: bool, 
     figures = capture.figures()
     assert figures["model"] == "m"
     assert figures["usage"][0]["prompt_tokens"] == 3
+    assert figures["chunk_count"] == (len(STREAM) if sse else len(sink.bodies))
+    assert {event.coding for event in sink.events} == {encoding.decode()}
     assert not capture.cuttable
 
 
 @pytest.mark.parametrize(
     ("encoding", "body"),
     [
-        (b"br", b"\x0b\x02\x80opaque\x03"),
+        (b"br", b"not brotli at all" * 9),
+        (b"pack200-gzip", b"\x0b\x02\x80opaque\x03"),
         (b"gzip", b"not gzip at all"),
         (b"gzip", gzip.compress(bytes(200_000_000))),
         (b"", b"x" * 9_000_000),

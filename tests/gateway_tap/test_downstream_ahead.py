@@ -71,6 +71,26 @@ async def test_what_is_read_ahead_is_bounded(upstream, tap, post, answer):
     await sending
 
 
+async def test_one_large_request_ahead_is_not_gathered(upstream, tap, post, answer):
+    script = Gated()
+    up = await upstream(script)
+    gate = await tap(up.url, parse_max_bytes=500_000)
+    gate.publisher.publish = lambda *_: True
+    reader, writer = await gate.connect()
+    sending = asyncio.ensure_future(send(writer, [post(b"{}"), post(bytes(20_000_000))]))
+    await asyncio.wait_for(up.called.wait(), 5)
+    (client,) = gate.core.clients
+    async with asyncio.timeout(5):
+        while not client._paused:  # noqa: ASYNC110 - the tap has no event for it
+            await asyncio.sleep(0.005)
+    assert client._ahead_bytes < 500_000 + 262_144
+    script.go.set()
+    assert (await answer(reader))[0] == 200
+    assert (await answer(reader))[0] == 200
+    assert len(up.calls[1].body) == 20_000_000
+    await sending
+
+
 async def send(writer, requests):
     for request in requests:
         writer.write(request)

@@ -334,7 +334,7 @@ async def test_strict_holds_a_whole_short_answer(upstream, tap, post, answer, he
 
 
 async def test_strict_refuses_when_kafka_stays_away(upstream, tap, post, answer, held, monkeypatch):
-    monkeypatch.setattr("penstock.gateway_tap.relay.PROMPT_ACK_S", 0.1)
+    monkeypatch.setattr("penstock.gateway_tap.core.PROMPT_ACK_S", 0.1)
     up = await upstream(Paced())
     gate = await tap(up.url, mode="enforce", audit="strict", publisher=held)
     reader, writer = await gate.connect()

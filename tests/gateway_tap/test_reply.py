@@ -15,7 +15,7 @@ PLAIN = b'data: {"choices":[{"delta":{"content":"a"},"finish_reason":null}],"usa
     ],
 )
 def test_what_tells_something_is_read_wherever_it_stands(event: bytes, member: str, value: object) -> None:
-    reader = ReplyReader("openai.chat", True, b"")
+    reader = ReplyReader("openai.chat", True, "")
     for _ in range(20):
         reader.events([PLAIN])
     reader.events([event])
@@ -24,7 +24,7 @@ def test_what_tells_something_is_read_wherever_it_stands(event: bytes, member: s
 
 
 def test_anthropic_says_its_usage_twice() -> None:
-    reader = ReplyReader("anthropic.messages", True, b"")
+    reader = ReplyReader("anthropic.messages", True, "")
     delta = b'event: content_block_delta\ndata: {"type":"content_block_delta","index":0,"delta":{"text":"a"}}\n\n'
     reader.events(
         [
@@ -39,7 +39,7 @@ def test_anthropic_says_its_usage_twice() -> None:
 
 
 def test_a_bomb_is_given_up() -> None:
-    reader = ReplyReader("openai.chat", False, b"gzip")
+    reader = ReplyReader("openai.chat", False, "gzip")
     reader.read(gzip.compress(b'{"model":"m"' + b" " * 50_000_000 + b"}"))
     reader.read(b"more")
     assert reader.figures()["model"] == ""

@@ -2,7 +2,7 @@
 
 import base64
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from penstock.schemas import frames
@@ -50,8 +50,10 @@ class Talk:
         self.seq += 1
         return event
 
-    def prompt(self, text: str = "hello") -> list[bytes]:
-        """The head and the one part of the request's body."""
+    def prompt(
+        self, text: str = "hello", *, body: bytes = b"", headers: Mapping[str, str] | None = None
+    ) -> list[bytes]:
+        """The head and the one part of the request's body: `body`, or a chat that says `text`."""
         head = PromptHead(
             method="POST",
             path="/v1/messages" if self.api == "anthropic.messages" else "/v1/chat/completions",
@@ -64,11 +66,12 @@ class Talk:
             tap=TAP,
             mode="enforce",
             audit="strict",
+            headers=dict(headers or {}),
         )
-        body = {"model": self.model, "stream": True, "messages": [{"role": "user", "content": text}]}
+        chat = {"model": self.model, "stream": True, "messages": [{"role": "user", "content": text}]}
         return [
             self.write(frames.PROMPT, head.model_dump_json().encode(), origin=b"client"),
-            self.write(frames.PROMPT, json.dumps(body).encode(), origin=b"client", extra=b',"part":1'),
+            self.write(frames.PROMPT, body or json.dumps(chat).encode(), origin=b"client", extra=b',"part":1'),
         ]
 
     def sse(self, content: dict[str, Any] | str, *, withheld: bool = False, name: str = "") -> bytes:

@@ -3,9 +3,12 @@
 import gzip
 import itertools
 import json
-from collections.abc import Sequence
+import zlib
+from collections.abc import Callable, Sequence
 
+import brotli
 import pytest
+from backports import zstd
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,7 +16,7 @@ from penstock.schemas import frames
 from penstock.schemas.errors import EventError
 from penstock.schemas.frames import Event, read_event
 from penstock.streams.count import Birth, Exchange
-from penstock.streams.reply import inflated
+from penstock.streams.settle import settle
 
 from .scripts import T0_US, TAP, Talk
 
@@ -100,27 +103,72 @@ def body_of(words: int) -> bytes:
     return json.dumps({**content, "usage": usage}).encode()
 
 
-@pytest.mark.parametrize("encoding", ["", "gzip"])
-def test_a_whole_answer_is_read_at_its_end(encoding: str) -> None:
+CODINGS: dict[str, Callable[[bytes], bytes]] = {
+    "": bytes,
+    "gzip": gzip.compress,
+    "deflate": zlib.compress,
+    "br": brotli.compress,
+    "zstd": zstd.compress,
+    "gzip, br": lambda text: brotli.compress(gzip.compress(text)),
+}
+
+
+@pytest.mark.parametrize("told", ["with every read", "at the end"])
+@pytest.mark.parametrize("encoding", CODINGS)
+def test_a_whole_answer_is_read_at_its_end(encoding: str, told: str) -> None:
     talk = Talk()
-    body = gzip.compress(body_of(7)) if encoding else body_of(7)
-    events = [*talk.prompt(), talk.write(frames.CHUNK, body[:30]), talk.write(frames.CHUNK, body[30:])]
+    coding = encoding if told == "with every read" else ""
+    body = CODINGS[encoding](body_of(7))
+    events = [*talk.prompt(), chunk(talk, body[:30], coding), chunk(talk, body[30:], coding)]
     found = fed([*events, talk.end(content_encoding=encoding)])
     assert found.output_tokens == found.delivered_tokens == 7
     assert found.reply is not None and found.reply.usage[-1]["completion_tokens"] == 7
 
 
-def test_an_answer_in_an_unknown_coding_is_known_by_its_length_alone() -> None:
+@pytest.mark.parametrize("coding", ["", "pack200-gzip"])
+def test_an_answer_in_an_unknown_coding_is_known_by_its_length_alone(coding: str) -> None:
     talk = Talk()
-    found = fed([*talk.prompt(), talk.write(frames.CHUNK, b"\x00" * 40), talk.end(content_encoding="br")])
+    found = fed([*talk.prompt(), chunk(talk, b"\x00" * 40, coding), talk.end(content_encoding="pack200-gzip")])
     assert found.reply is not None
     assert (found.output_tokens, found.reply.unread_bytes) == (0, 40)
 
 
-def test_inflating_stops_at_the_bound() -> None:
-    assert inflated(gzip.compress(b"x" * 1000), "gzip", 100) is None
-    assert inflated(gzip.compress(b"x" * 1000)[:-4], "gzip", 2000) == b"x" * 1000
-    assert inflated(b"damaged", "gzip", 100) is None
+@pytest.mark.parametrize("coding", ["gzip", "br", "zstd"])
+def test_a_whole_answer_that_is_damaged_is_known_by_its_length_alone(coding: str) -> None:
+    talk = Talk()
+    body = CODINGS[coding](body_of(7))[:-20] + b"damaged" * 9
+    found = fed([*talk.prompt(), chunk(talk, body[:50], coding), chunk(talk, body[50:], coding), talk.end()])
+    assert found.reply is not None
+    assert found.output_tokens == 0
+    assert found.reply.unread_bytes >= len(body)
+
+
+def test_a_whole_answer_that_broke_off_is_known_by_its_length_alone() -> None:
+    talk = Talk()
+    body = body_of(7)[:-9]
+    found = fed([*talk.prompt(), chunk(talk, body), talk.end()])
+    assert found.reply is not None
+    assert (found.output_tokens, found.reply.unread_bytes) == (0, len(body))
+
+
+@pytest.mark.parametrize("encoding", [name for name in CODINGS if name])
+def test_an_encoded_prompt_is_counted_as_what_it_says(encoding: str) -> None:
+    plain, packed = Talk(), Talk()
+    body = json.dumps(
+        {"model": "gpt-4o", "messages": [{"role": "user", "content": "a question of words " * 200}]}
+    ).encode()
+    wanted = fed([*plain.prompt(body=body), plain.words(1)]).input
+    found = fed([*packed.prompt(body=CODINGS[encoding](body), headers={"content-encoding": encoding}), packed.words(1)])
+    assert found.input == wanted is not None
+    assert (found.input.source, found.model) == ("counted", "gpt-4o")
+
+
+def test_an_encoded_prompt_that_inflates_beyond_the_bound_is_an_estimate() -> None:
+    talk = Talk()
+    body = gzip.compress(b'{"messages":[]}' + b" " * 3_000_000)
+    found = fed([*talk.prompt(body=body, headers={"content-encoding": "gzip"}), talk.words(1)])
+    assert found.input is not None
+    assert (found.input.tokens, found.input.method) == (len(body) // 4, "bytes/4")
 
 
 def test_a_suffix_alone_is_read_by_what_its_chunks_look_like() -> None:
@@ -173,8 +221,8 @@ def test_any_order_of_repeats_ends_in_the_same_state(indexes: list[int]) -> None
     assert state(plain) == state(repeated)
 
 
-def chunk(talk: Talk, body: bytes) -> bytes:
-    return talk.write(frames.CHUNK, body)
+def chunk(talk: Talk, body: bytes, coding: str = "") -> bytes:
+    return talk.write(frames.CHUNK, body, extra=b',"coding":"%b"' % coding.encode() if coding else b"")
 
 
 def delta(text: str, **more: object) -> bytes:
@@ -191,22 +239,25 @@ def test_whatever_stands_before_it_a_stream_is_counted_as_it_comes(before: bytes
 
 
 @pytest.mark.parametrize("size", [1, 7, 64, 100_000])
-def test_a_compressed_stream_is_counted_as_it_comes(size: int) -> None:
+@pytest.mark.parametrize("encoding", CODINGS)
+def test_an_encoded_stream_is_counted_as_it_comes(encoding: str, size: int) -> None:
     talk = Talk()
-    packed = gzip.compress(b"".join(delta(" a") for _ in range(40)))
+    packed = CODINGS[encoding](b"".join(delta(" a") for _ in range(40)))
     pieces = [packed[at : at + size] for at in range(0, len(packed), size)]
-    found = fed([*talk.prompt(), *(chunk(talk, piece) for piece in pieces)])
+    found = fed([*talk.prompt(), *(chunk(talk, piece, encoding) for piece in pieces)])
     assert found.output_tokens == 40
-    found.feed(read_event(talk.end(content_encoding="gzip")))
+    found.feed(read_event(talk.end(content_encoding=encoding)))
     assert (found.output_tokens, found.reply and found.reply.unread_bytes) == (40, 0)
 
 
-def test_a_stream_that_inflates_beyond_the_bound_is_read_no_further() -> None:
+@pytest.mark.parametrize("coding", ["gzip", "br", "zstd"])
+def test_a_stream_that_inflates_beyond_the_bound_is_read_no_further(coding: str) -> None:
     talk = Talk()
-    packed = gzip.compress(delta(" a") + b":" * 5_000_000 + delta(" a"))
-    found = fed([*talk.prompt(), chunk(talk, packed[:64]), chunk(talk, packed[64:])], body_max_bytes=1 << 20)
+    first, bomb = delta(" a"), b":" * 5_000_000 + b"\n\n" + delta(" a")
+    packed = CODINGS[coding](first + bomb)
+    found = fed([*talk.prompt(), chunk(talk, packed[:64], coding), chunk(talk, packed[64:], coding)])
     assert found.reply is not None and found.reply.unread_bytes > 0
-    found.feed(read_event(talk.end(content_encoding="gzip")))
+    found.feed(read_event(talk.end(content_encoding=coding)))
     assert found.output_tokens == 1
 
 
@@ -242,3 +293,24 @@ def test_a_completion_that_cannot_be_read_ends_its_exchange() -> None:
         found.feed(read_event(bad))
     assert found.completion is not None
     assert (found.completion.outcome, found.output_tokens) == ("tap_error", 3)
+
+
+def test_an_end_from_the_journal_takes_its_figures_from_what_was_read() -> None:
+    talk = Talk()
+    events = [*talk.prompt("one two three"), talk.words(1), talk.words(2)]
+    found = fed([*events, talk.end("tap_error", recovered=True, status=0, upstream_status=0)])
+    completion = found.completion
+    assert completion is not None
+    assert completion.chunk_count == 2
+    assert completion.response_bytes == sum(len(read_event(event).body) for event in events[2:])
+    assert completion.request_bytes == len(read_event(events[1]).body)
+    attribution = settle(found, completion, "v")
+    assert (attribution.outcome, attribution.chunk_count, attribution.output.source) == ("tap_error", 2, "counted")
+    assert attribution.output.tokens == 3
+
+
+def test_an_end_from_the_journal_without_an_answer_is_charged_its_input() -> None:
+    talk = Talk()
+    found = fed([*talk.prompt("one two three"), talk.end("tap_error", recovered=True, status=0, upstream_status=0)])
+    assert found.completion is not None
+    assert settle(found, found.completion, "v").input.tokens == 10

@@ -4,8 +4,10 @@ import json
 
 import pytest
 
+from penstock.schemas.events import Completion
 from penstock.trail.check_content import Content
 from penstock.trail.leaf import printable
+from penstock.trail.show import Body
 from penstock.trail.show_text import PROMPT_CHARS, Facts, api_of, event_json, event_lines, fact_lines
 
 from .deployment import AT_US, SSE, Deployment, at, replaced
@@ -120,3 +122,11 @@ def test_a_head_that_names_no_api_is_opaque() -> None:
     assert [api_of(body) for body in (b"", b"[]", b'{"api":"?"}', b'{"api":"embeddings"}')] == [
         *("opaque", "opaque", "opaque", "embeddings")
     ]
+
+
+def test_an_end_from_the_journal_says_that_nothing_is_known_of_the_length() -> None:
+    end = Completion(outcome="tap_error", status=0, recovered=True, started_at_us=1, ended_at_us=2)
+    body = Body("raw-response")
+    assert body.feed(event(1, b"chunk", b"some")) == b"some"
+    body.feed(event(2, b"completion", end.model_dump_json().encode()))
+    assert "this is what its journal held" in body.doubt()
