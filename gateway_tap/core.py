@@ -23,6 +23,7 @@ from .publisher import Publisher
 from .routes import Routes
 from .salts import Salts
 from .tape import Tape
+from .trace_ids import TraceIds
 
 PROMPT_ACK_S: Final = 5.0
 
@@ -58,6 +59,7 @@ class Core:
     request_headers: masks.Allowed = field(init=False)
     response_headers: masks.Allowed = field(init=False)
     source: str = ""
+    trace_ids: TraceIds = field(default_factory=TraceIds)
     quiet: asyncio.Event = field(default_factory=asyncio.Event)
     on_journal_full: Literal["drop_with_gap", "refuse", "wait"] = "drop_with_gap"
     pressed: bool = False

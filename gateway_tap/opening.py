@@ -1,7 +1,7 @@
 """Pure: opens an exchange for a request that was read: where it goes, what it asks, who is charged, and what its first
 event says."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from penstock.schemas.events import Dialect
 from penstock.schemas.ids import new_exchange_id
@@ -9,23 +9,23 @@ from penstock.schemas.written import Head
 from penstock.wire import masks
 from penstock.wire.decode import decoded
 from penstock.wire.request import RequestInfo, read_request
+from penstock.wire.trace import PARENT_NAME, passed_on, trace_of
 
 from .admission import Verdict, admit
 from .core import Core
 from .exchange import Exchange, Step
-from .headers import joined
+from .headers import Headers, joined
 from .identity import Caller
 from .refuse import Refusal
 from .request import Request
 from .routes import Chosen
 from .tape import Tape
 
-TRACE_MAX_CHARS = 128
-
 
 @dataclass(slots=True)
 class Opened:
-    """An exchange at its beginning. `chosen` is None where no upstream can take the request."""
+    """An exchange at its beginning. `chosen` is None where no upstream can take the request; `headers` are those that
+    it gets."""
 
     exchange: Exchange
     tape: Tape
@@ -36,6 +36,7 @@ class Opened:
     caller: Caller
     scopes: list[str]
     head: bytes
+    headers: Headers = field(repr=False)
 
 
 def open_exchange(core: Core, request: Request, body: bytes | None, address: str) -> Opened:
@@ -44,12 +45,11 @@ def open_exchange(core: Core, request: Request, body: bytes | None, address: str
     chosen = core.routes.choose(request.target)
     path = chosen.path if chosen else request.target.decode("latin-1")
     dialect: Dialect = chosen.route.dialect if chosen else "openai"
-    coding = joined(request.headers, request.fields, b"content-encoding").decode("latin-1")
-    readable = decoded(body, coding, core.tap.parse_max_bytes) if body else None
-    info = read_request(dialect, request.method, path, readable)
+    info = read_request(dialect, request.method, path, _readable(core, request, body))
     credentials = masks.credentials_of(request.headers, path, core.tap.credential_headers)
     known = core.callers.find(credentials, request.fields, address, request.started_at_us)
     caller = known.caller
+    trace = trace_of(joined(request.headers, request.fields, PARENT_NAME), core.trace_ids())
     tape, partition = core.tape(exchange_id, caller.identity.key_id, credentials)
     head = Head(
         method=request.method,
@@ -65,7 +65,9 @@ def open_exchange(core: Core, request: Request, body: bytes | None, address: str
         mode=core.tap.mode,
         audit=core.tap.audit,
         policy_version=core.policy_version,
-        traceparent=request.fields.get(b"traceparent", b"").decode("latin-1")[:TRACE_MAX_CHARS],
+        trace_id=trace.trace_id,
+        parent_span_id=trace.parent,
+        span_id=trace.span,
     )
     return Opened(
         exchange=Exchange(exchange_id, request.started_at_us, request.started_s, caller.identity),
@@ -77,7 +79,16 @@ def open_exchange(core: Core, request: Request, body: bytes | None, address: str
         caller=caller,
         scopes=[*known.scopes, f"model:{info.model}"] if info.model else [*known.scopes],
         head=head.json(),
+        headers=passed_on(request.headers, trace),
     )
+
+
+def _readable(core: Core, request: Request, body: bytes | None) -> bytes | None:
+    """The body without its content coding; None where it cannot be read, or is larger than the tap reads."""
+    if not body or b"content-encoding" not in request.fields:
+        return body
+    coding = joined(request.headers, request.fields, b"content-encoding").decode("latin-1")
+    return decoded(body, coding, core.tap.parse_max_bytes)
 
 
 def judge(core: Core, request: Request, opened: Opened, now_us: int) -> Verdict | None:

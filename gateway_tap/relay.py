@@ -130,7 +130,7 @@ class Relay:
         self._upstream = upstream
         upstream.call(
             self,
-            self._upload.start(chosen),
+            self._upload.start(chosen, self._opened.headers),
             whole=self._upload.complete,
             head_only=self._request.method == "HEAD",
             now_s=self._core.clock.monotonic_s(),

@@ -7,7 +7,7 @@ client sent them.
 import hashlib
 from typing import Any
 
-from .headers import request_head
+from .headers import Headers, request_head
 from .request import Request
 from .routes import Chosen
 
@@ -28,15 +28,13 @@ class Upload:
         if whole:
             self._count(whole)
 
-    def start(self, chosen: Chosen) -> bytes:
-        """The head for the upstream, and all of the body that is known."""
+    def start(self, chosen: Chosen, headers: Headers) -> bytes:
+        """The head for the upstream, with these `headers`, and all of the body that is known."""
         request = self._request
         length = request.content_length
         if self.whole is not None and not request.bodiless:
             length = len(self.whole)
-        head = request_head(
-            request.method, chosen.target, chosen.route.authority, request.headers, length, self._chunked
-        )
+        head = request_head(request.method, chosen.target, chosen.route.authority, headers, length, self._chunked)
         waiting, self.waiting = self.waiting, b""
         return head + (self.whole if self.whole is not None else waiting)
 

@@ -70,6 +70,9 @@ class Attribution(Contract):
     cost_usd: Decimal | None = Field(default=None, description="None: no price is known for the model")
     price_source: str = Field(default="", description="`genai-prices 0.2.3`, and the model it matched")
     lower_bound: bool = Field(default=False, description="hidden tokens may have been used that nobody reported")
+    trace_id: str = Field(default="", description="W3C trace context, as the exchange's prompt says it")
+    span_id: str = ""
+    parent_span_id: str = ""
     prefix_unseen: bool = False
     kill: Kill | None = None
     policy_version: str = ""

@@ -50,7 +50,9 @@ class PromptHead(Contract):
     mode: Literal["observe", "enforce"]
     audit: Literal["journal", "strict", "besteffort"]
     policy_version: str = ""
-    traceparent: str = ""
+    trace_id: str = Field(default="", description="W3C trace id: the caller's, or a new one")
+    parent_span_id: str = Field(default="", description="the caller's span; empty where the trace begins here")
+    span_id: str = Field(default="", description="our own span: what the upstream was told as its parent")
 
 
 class AppliedOrder(Contract):

@@ -86,6 +86,9 @@ def _exchange(model: Attribution) -> Row:
         "cost_usd": _cost(model.cost_usd),
         "lower_bound": model.lower_bound,
         "policy_version": model.policy_version,
+        "trace_id": model.trace_id,
+        "span_id": model.span_id,
+        "parent_span_id": model.parent_span_id,
     }
 
 

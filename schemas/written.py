@@ -31,7 +31,9 @@ class Head(msgspec.Struct, kw_only=True):
     mode: str
     audit: str
     policy_version: str = ""
-    traceparent: str = ""
+    trace_id: str = ""
+    parent_span_id: str = ""
+    span_id: str = ""
 
     def json(self) -> bytes:
         """The body of an exchange's first event."""

@@ -19,6 +19,7 @@ _FACTS: Final = (
     *("started_at", "upstream", "api", "model", "status", "outcome", "reason", "finish_reason", "stream"),
     *("duration_ms", "ttft_ms", "chunk_count", "request_bytes", "response_bytes"),
     *("org", "team", "app", "user", "service_account", "key_id", "authenticated", "killed_by", "policy_version"),
+    *("trace_id", "span_id", "parent_span_id"),
 )
 
 

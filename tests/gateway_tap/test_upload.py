@@ -16,7 +16,7 @@ def request(headers: list[tuple[bytes, bytes]]) -> Request:
 
 def start(upload: Upload) -> bytes:
     assert CHOSEN is not None
-    return upload.start(CHOSEN)
+    return upload.start(CHOSEN, [])
 
 
 def test_a_whole_body_gets_its_length() -> None:

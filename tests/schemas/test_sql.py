@@ -80,6 +80,15 @@ def test_facts_written_twice_are_one_row(writer: Writer) -> None:
     )
 
 
+def test_an_exchange_is_found_by_its_trace(writer: Writer) -> None:
+    trace = uuid.uuid4().hex
+    writer.facts(trace_id=trace, span_id="b7ad6b7169203331", parent_span_id="00f067aa0ba902b7")
+    rows = writer.client.query(
+        f"SELECT exchange_id, span_id, parent_span_id FROM penstock.exchanges WHERE trace_id = '{trace}'"
+    ).result_rows
+    assert rows == [(writer.exchange, "b7ad6b7169203331", "00f067aa0ba902b7")]
+
+
 def test_a_prompt_is_its_messages_joined_over_parts(writer: Writer) -> None:
     pieces = [{"type": "text", "text": "two"}, {"type": "image_url", "image_url": {"url": "x"}}]
     messages = [{"role": "system", "content": "öne"}, {"role": "user", "content": pieces}]

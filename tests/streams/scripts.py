@@ -67,6 +67,9 @@ class Talk:
             mode="enforce",
             audit="strict",
             headers=dict(headers or {}),
+            trace_id="0af7651916cd43dd8448eb211c80319c",
+            parent_span_id="b7ad6b7169203331",
+            span_id="00f067aa0ba902b7",
         )
         chat = {"model": self.model, "stream": True, "messages": [{"role": "user", "content": text}]}
         return [

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from penstock.schemas.attribution import Attribution
+from penstock.schemas.facts import facts_of
 from penstock.schemas.frames import CHUNK, read_event
 from penstock.streams.count import Birth, Exchange
 from penstock.streams.settle import final_totals, running_totals, settle
@@ -40,6 +41,15 @@ def test_reported_figures_win_and_our_own_count_stands_beside_them() -> None:
     # gpt-4o: 2.50 USD per million input tokens, 1.25 cached, 10 output
     assert found.cost_usd == Decimal("0.00055")
     assert found.price_source.endswith("gpt-4o")
+
+
+def test_the_place_in_a_trace_is_that_of_the_prompt() -> None:
+    talk = Talk()
+    found = settled([*talk.prompt(), talk.words(1), talk.end()])
+    row = dict(facts_of(found, "event"))["exchange_facts"]
+    named = ("trace_id", "parent_span_id", "span_id")
+    wanted = ("0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331", "00f067aa0ba902b7")
+    assert tuple(getattr(found, name) for name in named) == tuple(row[name] for name in named) == wanted
 
 
 def test_without_usage_both_sides_are_counted() -> None:
