@@ -91,6 +91,21 @@ async def test_one_large_request_ahead_is_not_gathered(upstream, tap, post, answ
     await sending
 
 
+async def test_the_number_of_requests_ahead_is_bounded(upstream, tap, post):
+    up = await upstream(Gated())
+    gate = await tap(up.url)
+    _, writer = await gate.connect()
+    small = b"GET /v1/x HTTP/1.1\r\nhost: x\r\n\r\n"
+    sending = asyncio.ensure_future(send(writer, [post(b"{}"), *[small * 1000] * 200]))
+    await asyncio.wait_for(up.called.wait(), 5)
+    (client,) = gate.core.clients
+    async with asyncio.timeout(5):
+        while not client._paused:  # noqa: ASYNC110 - the tap has no event for it
+            await asyncio.sleep(0.005)
+    assert AHEAD_MAX < len(client._queue) < AHEAD_MAX + 262_144 // len(small) + 1
+    sending.cancel()
+
+
 async def send(writer, requests):
     for request in requests:
         writer.write(request)
