@@ -10,8 +10,8 @@ import msgspec
 
 from penstock.schemas.events import Api
 
-from .chunk import USAGE_MAX, ChunkReader
-from .lenient import kept, label
+from .chunk import ChunkReader
+from .said import Said
 from .sse import event_data
 
 
@@ -31,18 +31,15 @@ _READ: Final = msgspec.json.Decoder(_OpenAI).decode
 _LEAN: Final = frozenset[Api](("openai.chat", "openai.completions", "embeddings"))
 
 
-class TellingReader:
-    """Collects what one reply says of itself; never raises. `usage` in order of arrival, for `usage.merge_usage`."""
+class TellingReader(Said):
+    """Collects what one reply says of itself, but its texts. Never raises."""
 
-    __slots__ = ("_lean", "_whole", "finish_reason", "model", "response_id", "usage")
+    __slots__ = ("_lean", "_whole")
 
     def __init__(self, api: Api) -> None:
+        super().__init__()
         self._lean = api in _LEAN
         self._whole = ChunkReader(api)
-        self.usage: list[dict[str, Any]] = []
-        self.finish_reason = ""
-        self.model = ""
-        self.response_id = ""
 
     def feed_event(self, event: bytes) -> None:
         """One SSE event."""
@@ -64,28 +61,18 @@ class TellingReader:
         self._take_whole(whole)
 
     def _take(self, said: _OpenAI) -> None:
-        if not self.response_id:
-            self.response_id = label(said.id)
-        if not self.model:
-            self.model = label(said.model)
+        self.about(said.id, said.model)
         for choice in said.choices or ():
-            self.finish_reason = label(choice.finish_reason) or self.finish_reason
-        if said.usage:
-            self._use(kept(said.usage))
+            self.finish(choice.finish_reason)
+        self.use(said.usage)
 
     def _take_whole(self, whole: bytes) -> None:
         reader = self._whole
         reader.feed_body(whole)
         reader.new_text()
-        self.response_id = self.response_id or reader.response_id
-        self.model = self.model or reader.model
-        self.finish_reason, reader.finish_reason = reader.finish_reason or self.finish_reason, ""
+        self.about(reader.response_id, reader.model)
+        self.finish(reader.finish_reason)
+        reader.finish_reason = ""
         for usage in reader.usage:
-            self._use(usage)
+            self.use(usage)
         reader.usage = []
-
-    def _use(self, usage: dict[str, Any]) -> None:
-        if usage and (not self.usage or self.usage[-1] != usage):
-            if len(self.usage) >= USAGE_MAX:
-                self.usage.pop()
-            self.usage.append(usage)

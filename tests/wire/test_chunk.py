@@ -6,7 +6,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.wire.chunk import USAGE_MAX, ChunkReader
+from penstock.wire.chunk import ChunkReader
+from penstock.wire.said import USAGE_MAX
 
 from .conftest import APIS, Cassette
 
