@@ -66,7 +66,7 @@ class Tap(Strict):
     listen: Address = "127.0.0.1:8080"
     admin: Address = "127.0.0.1:8081"
     mode: Literal["observe", "enforce"] = "observe"
-    audit: Literal["journal", "strict", "besteffort"] = "besteffort"
+    audit: Literal["journal", "strict", "besteffort"] = "journal"
     journal: JournalSettings = JournalSettings()
     parse_max_bytes: Annotated[int, Field(ge=1024)] = 8_388_608
     body_max_bytes: Annotated[int, Field(ge=1024)] = 268_435_456

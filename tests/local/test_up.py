@@ -59,7 +59,7 @@ def test_one_control_c_stops_everything(up: subprocess.Popen[str], config: Path)
     found = pids(config)
     assert set(found) == set(NAMES)
     assert "OPENAI_BASE_URL=http://127.0.0.1:" in shown and "/v1" in shown
-    assert "besteffort: events wait in memory" in shown and str(config.parent / ".penstock" / "logs") in shown
+    assert "journal: events are in a file" in shown and str(config.parent / ".penstock" / "logs") in shown
     assert "Warning: upstream openai: 127.0.0.1:1 cannot be reached" in shown
     up.send_signal(signal.SIGINT)
     assert printed_until(up, "Stopped")[0].startswith("Stopping")
