@@ -5,6 +5,7 @@ import resource
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -120,6 +121,9 @@ def test_without_descriptors_the_tap_neither_dies_nor_spins(start: Start) -> Non
     """The kernel's accept queue stays readable while `accept` fails: a naive loop would turn without end."""
     pid, address = start(4096, 40)
     waiting = connect(address, 80)
+    opened = Path(f"/proc/{pid}/fd")
+    while len(list(opened.iterdir())) < 40:
+        time.sleep(0.005)
     answers = [ask(connection) for connection in waiting]
     assert b"no file descriptor left" in b"".join(answers)
     before = cpu_ticks(pid)
