@@ -47,13 +47,13 @@ class Capture:
 
     @property
     def cuttable(self) -> bool:
-        """The answer is a plain SSE stream: an ending of our own may be written at an event border."""
-        return self._splitter is not None
+        """The answer is an SSE stream: an ending of our own may be written at an event border, if its coding allows."""
+        return self._splitter is not None or self._reply.endable
 
     @property
     def at_border(self) -> bool:
-        """The last byte given to the client ended an event."""
-        return not self._mid_event
+        """The last byte given to the client ended an event, and the body can be ended there."""
+        return not self._mid_event if self._splitter is not None else bool(self._reply.ending(b""))
 
     @property
     def pending_bytes(self) -> int:
@@ -77,7 +77,9 @@ class Capture:
         """Upstream bytes that came after a kill was decided in the middle of an event. The bytes up to that event's end
         are the client's: their number is returned, the rest is recorded as withheld. None: the event goes on, all of
         `data` is the client's."""
-        assert self._splitter is not None
+        if self._splitter is None:
+            self.answer(data, stamp)
+            return len(data) if self.at_border else None
         before = self._splitter.rest_bytes
         events = self._split(data)
         if not events:
@@ -89,6 +91,12 @@ class Capture:
         self._record(events[:1], stamp)
         self._withhold(data[given:], events[1:], stamp)
         return given
+
+    def ending(self, text: bytes) -> bytes:
+        """`text`, an ending, as the client must get it here; empty where it cannot."""
+        if self._splitter is None or not text:
+            return self._reply.ending(text) if text else b""
+        return b"\n\n" + text if self._mid_event else text
 
     def made_here(self, data: bytes, stamp: bytes) -> None:
         """Bytes of our own that the client got: an ending."""

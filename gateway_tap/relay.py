@@ -287,12 +287,12 @@ class Relay:
         stamp = core.clock.stamp(core.clock.now_us())
         ending = b""
         if capture.cuttable and self._delivery.open_ended:
-            ending = kill_ending(self._opened.info.api, standing.order.reason, admission.kill_code(standing))
-        half = b"" if capture.at_border else b"\n\n"
+            text = kill_ending(self._opened.info.api, standing.order.reason, admission.kill_code(standing))
+            ending = capture.ending(text)
         capture.end(stamp)
         if ending:
-            capture.made_here(half + ending, stamp)
-            self._delivery.give(half + ending)
+            capture.made_here(ending, stamp)
+            self._delivery.give(ending)
         else:
             self._delivery.abort()
         self.exchange.killed_by = standing.applied(core.clock.now_us())

@@ -61,6 +61,18 @@ class ReplyReader:
         if decoder.stop is not None:
             self._give_up()
 
+    @property
+    def endable(self) -> bool:
+        """The reply is an encoded stream, and `ending` may end it at some place."""
+        return self._splitter is not None and self._decoder is not None and self._decoder.endable
+
+    def ending(self, text: bytes) -> bytes:
+        """Bytes that end an encoded stream here, as if `text` had come last; empty within an event, and where the
+        coding does not allow it."""
+        if self._decoder is None or self._splitter is None or not self._splitter.at_border:
+            return b""
+        return self._decoder.ending(text)
+
     def figures(self) -> dict[str, Any]:
         """Members of `Completion`: usage, finish_reason, model, response_id. The reply is over."""
         if self._body and not self._overflow:

@@ -5,6 +5,7 @@ Codings: gzip (RFC 1952, any number of members), deflate (RFC 1950, and the bare
 8.4). What a hostile peer sends costs at most `RATIO` times its own size, once `FREE_BYTES` are decoded.
 """
 
+import struct
 import zlib
 from collections.abc import Iterator
 from enum import StrEnum
@@ -21,6 +22,7 @@ RATIO: Final = 100
 FREE_BYTES: Final = 1_048_576
 LAYERS_MAX: Final = 3
 _ZSTD_WINDOW_LOG: Final = 23
+_STORED_MAX_BYTES: Final = 65_535
 _GZIP: Final = zlib.MAX_WBITS | 16
 _PLAIN: Final = frozenset({"", "identity"})
 
@@ -75,6 +77,20 @@ class Decoder:
             start += len(part)
             yield from self._bounded(part, by_ratio)
 
+    @property
+    def endable(self) -> bool:
+        """The body is of a coding that `ending` knows how to end."""
+        return self.stop is None and len(self._layers) == 1 and isinstance(self._layers[0], _Gzip | _Deflate)
+
+    def ending(self, text: bytes) -> bytes:
+        """Encoded bytes that end the body right here, as if it had said `text` last; empty where that cannot be done.
+
+        It can in a gzip or deflate body whose encoder has just flushed, as encoders of streams do behind each event. A
+        further gzip member would be simpler, but many clients read the first alone.
+        """
+        layer = self._layers[0] if self.endable else None
+        return layer.ending(text) if isinstance(layer, _Gzip | _Deflate) else b""
+
     def _bounded(self, part: bytes, by_ratio: int) -> Iterator[bytes]:
         allowed = min(by_ratio, self._max_bytes)
         try:
@@ -120,6 +136,7 @@ class _Gzip:
     def __init__(self) -> None:
         self._member: Any = zlib.decompressobj(_GZIP)
         self._over = False
+        self._sum = self._size = 0
 
     def pieces(self, data: bytes) -> Iterator[bytes]:
         while data and not self._over:
@@ -129,8 +146,16 @@ class _Gzip:
                 if self._over or not data:
                     return
                 self._member = zlib.decompressobj(_GZIP)
-            yield from _inflated(self._member, data)
+                self._sum = self._size = 0
+            for piece in _inflated(self._member, data):
+                self._sum = zlib.crc32(piece, self._sum)
+                self._size += len(piece)
+                yield piece
             data = self._member.unused_data
+
+    def ending(self, text: bytes) -> bytes:
+        size = (self._size + len(text)) & 0xFFFFFFFF
+        return _last_block(self._member, text, struct.pack("<II", zlib.crc32(text, self._sum), size))
 
 
 class _Deflate:
@@ -139,6 +164,8 @@ class _Deflate:
     def __init__(self) -> None:
         self._head = b""
         self._worker: Any = None
+        self._headed = True
+        self._sum = 1
 
     def pieces(self, data: bytes) -> Iterator[bytes]:
         if self._worker is None:
@@ -146,11 +173,16 @@ class _Deflate:
             if len(self._head) < 2:
                 return
             first, second = self._head[:2]
-            headed = first & 0x0F == 8 and first >> 4 <= 7 and (first << 8 | second) % 31 == 0
-            self._worker = zlib.decompressobj(zlib.MAX_WBITS if headed else -zlib.MAX_WBITS)
+            self._headed = first & 0x0F == 8 and first >> 4 <= 7 and (first << 8 | second) % 31 == 0
+            self._worker = zlib.decompressobj(zlib.MAX_WBITS if self._headed else -zlib.MAX_WBITS)
             data, self._head = self._head, b""
-        if not self._worker.eof:
-            yield from _inflated(self._worker, data)
+        for piece in () if self._worker.eof else _inflated(self._worker, data):
+            self._sum = zlib.adler32(piece, self._sum)
+            yield piece
+
+    def ending(self, text: bytes) -> bytes:
+        trailer = struct.pack(">I", zlib.adler32(text, self._sum)) if self._headed else b""
+        return _last_block(self._worker, text, trailer) if self._worker is not None else b""
 
 
 class _Brotli:
@@ -185,6 +217,19 @@ class _Zstd:
 
 def _zstd_frame() -> Any:
     return zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: _ZSTD_WINDOW_LOG})
+
+
+def _last_block(worker: Any, text: bytes, trailer: bytes) -> bytes:
+    """A last, stored block (RFC 1951, 3.2.4) and the trailer; empty where the encoder stands within a block or a byte,
+    which only a trial can tell."""
+    if len(text) > _STORED_MAX_BYTES or worker.eof:
+        return b""
+    block = struct.pack("<BHH", 1, len(text), len(text) ^ 0xFFFF) + text + trailer
+    trial = worker.copy()
+    try:
+        return block if trial.decompress(block) == text and trial.eof and not trial.unused_data else b""
+    except zlib.error:
+        return b""
 
 
 def _inflated(worker: Any, data: bytes) -> Iterator[bytes]:

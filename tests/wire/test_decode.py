@@ -215,3 +215,46 @@ def test_a_whole_body() -> None:
     assert decoded(gzip.compress(b"text"), "gzip", 4) == b"text"
     assert decoded(gzip.compress(b"text"), "gzip", 3) is None
     assert decoded(b"not brotli at all" * 20, "br", 1000) is None
+
+
+def flushed(wbits: int, events: list[bytes]) -> tuple[list[bytes], bytes]:
+    """Each event as an encoder that flushes behind it gives it, and the body's own end."""
+    worker = zlib.compressobj(wbits=wbits)
+    return [worker.compress(event) + worker.flush(zlib.Z_SYNC_FLUSH) for event in events], worker.flush()
+
+
+@pytest.mark.parametrize(("name", "wbits"), [("gzip", 31), ("deflate", 15), ("deflate", -15)])
+@given(events=st.lists(st.binary(min_size=1, max_size=200), max_size=6), text=st.binary(max_size=300))
+def test_a_flushed_body_is_ended_as_if_it_had_said_so(name: str, wbits: int, events: list[bytes], text: bytes) -> None:
+    pieces, _ = flushed(wbits, [b"first", *events])
+    decoder = Decoder(name, MAX_BYTES)
+    read(decoder, pieces)
+    whole = b"".join(pieces) + decoder.ending(text)
+    client = zlib.decompressobj(wbits)
+    assert client.decompress(whole) == b"".join([b"first", *events, text])
+    assert client.eof
+    assert not client.unused_data
+
+
+@given(events=st.lists(st.binary(min_size=1, max_size=200), min_size=1, max_size=4), cut_bytes=st.integers(1, 60))
+def test_a_body_is_never_ended_within_a_block(events: list[bytes], cut_bytes: int) -> None:
+    body = b"".join(flushed(31, events)[0])
+    body = body[: max(1, len(body) - cut_bytes)]
+    decoder = Decoder("gzip", MAX_BYTES)
+    text = read(decoder, [body])
+    ending = decoder.ending(b"end")
+    if ending:
+        assert gzip.decompress(body + ending) == text + b"end"
+
+
+def test_a_body_that_has_ended_is_not_ended_again() -> None:
+    decoder = Decoder("gzip", MAX_BYTES)
+    read(decoder, [gzip.compress(b"text")])
+    assert decoder.ending(b"end") == b""
+
+
+@pytest.mark.parametrize("name", ["br", "zstd", "gzip, gzip", "unknown"])
+def test_other_codings_cannot_be_ended(name: str) -> None:
+    decoder = Decoder(name, MAX_BYTES)
+    assert not decoder.endable
+    assert decoder.ending(b"end") == b""
