@@ -6,7 +6,7 @@ An append is a copy into mapped memory: it makes no system call, and what was co
 dropped once all of its events are acknowledged and what it says of running exchanges was copied forward.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 from zlib import crc32
@@ -119,7 +119,8 @@ read_marks: Final = msgspec.json.Decoder(list[EventMark]).decode
 
 class Journal:
     """The journal of one process. A position is `segment number << 32 | place`. `full`: it has refused events, and
-    nothing was dropped since. `urgent`: events may use what is kept back for its own notes."""
+    nothing was dropped since. `urgent`: events may use what is kept back for its own notes. `on_pressed` is called at
+    once when an append has used room that is kept for exchanges that run."""
 
     def __init__(self, supply: Supply) -> None:
         self.running: dict[str, Running] = {}
@@ -127,6 +128,7 @@ class Journal:
         self.acked: dict[int, Acknowledged] = {}
         self.full = False
         self.urgent = False
+        self.on_pressed: Callable[[], None] = lambda: None
         self.epoch = 0
         self._supply = supply
         self._current: Segment | None = None
@@ -343,6 +345,8 @@ class Journal:
         self.segments[head.number] = self._current = segment
         self._buffer, self._at, self._end = segment.buffer, HEAD_BYTES, head.size
         self._mark, self._start, self._base = head.mark, head.start, head.number << 32
+        if self._supply.pressed:
+            self.on_pressed()
         return True
 
     def _retire(self) -> None:

@@ -53,6 +53,8 @@ class KafkaPublisher:
         self.on_pressure: Callable[[bool], None] = lambda pressed: None
         self._pressed = False
         self._room: list[asyncio.Future[None]] = []
+        if journal is not None:
+            journal.on_pressed = self._look_at_pressure
         self._quiet_s = clock.monotonic_s()
         memory = None if journal is None else Memory(queue_max_bytes)
         left = keeper.take_left() if keeper else Left([[] for _ in range(partitions)])
@@ -172,15 +174,18 @@ class KafkaPublisher:
             for sender in self._senders:
                 sender.lane.end_hole()
                 self._report(sender.lane)
-        if self.has_room is self._pressed:
-            self._pressed = not self._pressed
-            log.warning("pressed" if self._pressed else "not_pressed", waiting_bytes=self.bytes)
-            self.on_pressure(self._pressed)
+        self._look_at_pressure()
         if self._room and not self._pressed:
             waiting, self._room = self._room, []
             for future in waiting:
                 if not future.done():
                     future.set_result(None)
+
+    def _look_at_pressure(self) -> None:
+        if self.has_room is self._pressed:
+            self._pressed = not self._pressed
+            log.warning("pressed" if self._pressed else "not_pressed", waiting_bytes=self.bytes)
+            self.on_pressure(self._pressed)
 
     def _may_go_on(self) -> bool:
         if self.journal is not None:
