@@ -27,6 +27,7 @@ _BLANK_BYTES: Final = 4
 _SIGNS: Final[tuple[tuple[bytes, Api], ...]] = (
     (b'"chat.completion', "openai.chat"),
     (b'"text_completion"', "openai.completions"),
+    (b'"response.', "openai.responses"),
     (b'"message_', "anthropic.messages"),
     (b'"content_block_', "anthropic.messages"),
 )

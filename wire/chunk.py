@@ -11,12 +11,14 @@ from penstock.schemas.events import Api
 from .anthropic_reply import read_anthropic
 from .lenient import members
 from .openai_reply import read_openai
+from .responses_reply import read_responses
 from .said import Members, Said
 from .sse import event_data
 
 READERS: Final[dict[Api, Callable[[Said, Members], None]]] = {
     "openai.chat": read_openai,
     "openai.completions": read_openai,
+    "openai.responses": read_responses,
     "embeddings": read_openai,
     "anthropic.messages": read_anthropic,
 }

@@ -6,14 +6,18 @@ That the SDKs raise from them is tested against openai and anthropic themselves.
 """
 
 import json
+import re
 from typing import Any, Final
 
 from penstock.schemas.events import Api, Dialect
 
 from .lenient import members
+from .responses_reply import ENDS
 from .sse import event_data
 
 Header = tuple[str, str]
+
+_ENDS: Final = re.compile(rb"response\.(?:completed|incomplete|failed|cancelled)|\berror\b")
 
 _ANTHROPIC_TYPES: Final = {
     400: "invalid_request_error",
@@ -62,12 +66,17 @@ _BEDROCK_TYPES: Final = {
 def kill_ending(api: Api, message: str, code: str) -> bytes:
     """SSE bytes that end a running stream so that the provider's SDK raises; write them at an event border.
 
-    openai raises APIError with `message`, anthropic APIStatusError with it. Empty for apis whose streams define no such
-    ending: there the connection is closed.
+    openai raises APIError with `message`; from a Responses stream its SDK does so for an `error` member, while the
+    API's reference names the members of the event itself: both are given. anthropic raises APIStatusError. Empty for
+    apis whose streams define no such ending: there the connection is closed.
     """
     if api in ("openai.chat", "openai.completions"):
         error = {"message": message, "type": "permission_error", "param": None, "code": code}
         return b"data: " + _json({"error": error}) + b"\n\ndata: [DONE]\n\n"
+    if api == "openai.responses":
+        error = {"message": message, "type": "permission_error", "param": None, "code": code}
+        event = {"type": "error", "code": code, "message": message, "param": None, "error": error}
+        return b"event: error\ndata: " + _json(event) + b"\n\n"
     if api == "anthropic.messages":
         return b"event: error\ndata: " + _json(_anthropic("permission_error", message, code)) + b"\n\n"
     return b""
@@ -103,6 +112,8 @@ def stream_terminal(api: Api, event: bytes) -> bool:
     """Whether `event` is the protocol's own last one (`[DONE]`, `message_stop`)."""
     if api == "anthropic.messages":
         return b"message_stop" in event and _kind(event_data(event)) == "message_stop"
+    if api == "openai.responses":
+        return _ENDS.search(event) is not None and _kind(event_data(event)) in ENDS
     return len(event) < 64 and event_data(event).strip() == b"[DONE]"
 
 

@@ -77,6 +77,11 @@ _FAMILIES: Final = tuple(
         (r"grok", _fitted("cl100k_base", 1.0, 1, hidden=True)),
     )
 )
+_RESPONSES: Final = {
+    _O200K: Method("o200k_base+1", True, "o200k_base", 1, 1, calls=(8, 20, 4)),
+    _OPENAI_THINKS: _fitted("o200k_base", 1, 6, hidden=True, calls=(8, 20, 4)),
+}
+"""The Responses API counts a little more around a text than chat completions do (docs/tokens.md)."""
 _CLAUDE_VERSION: Final = re.compile(r"claude\D*?(\d{1,2})(?:[-.](\d{1,2}))?(?!\d)")
 
 
@@ -87,7 +92,7 @@ def encoding_for(model: str, api: Api) -> Method:
         return _claude(name)
     for shape, method in _FAMILIES:
         if shape.search(name):
-            return method
+            return _RESPONSES.get(method, method) if api == "openai.responses" else method
     return _CLAUDE if api == "anthropic.messages" else _OTHER
 
 

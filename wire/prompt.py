@@ -10,6 +10,7 @@ from .chat_prompt import chat_prompt, functions_of
 from .families import Method, encoding_for
 from .joined import text_tokens
 from .lenient import dumped, parsed
+from .responses_prompt import as_chat, holds_all
 
 BYTES_PER_TOKEN: Final = 4
 """For a body that is no JSON of a known api: a guess, and called one."""
@@ -34,6 +35,8 @@ def count_prompt(api: Api, model: str, body: bytes) -> TokenCount:
     method = encoding_for(model, api)
     if api == "openai.chat":
         return _chat(method, model, request)
+    if api == "openai.responses":
+        return _responses(method, model, request)
     if api == "anthropic.messages":
         return _count(method, _anthropic(method, request), False)
     return _texts(method, request.get("input" if api == "embeddings" else "prompt"))
@@ -58,6 +61,11 @@ def _chat(method: Method, model: str, request: dict[str, Any]) -> TokenCount:
     tools = "".join(dumped(function) for function in functions_of(request))
     raw = sum(_raw(method, text) for text in _strings(messages, _DEEPEST)) + _raw(method, tools)
     return _count(method, round(raw * method.factor) + number * OTHER_MESSAGE_TOKENS, False)
+
+
+def _responses(method: Method, model: str, request: dict[str, Any]) -> TokenCount:
+    found = _chat(method, model, as_chat(request))
+    return found if holds_all(request) else _count(method, found.tokens, False)
 
 
 def _anthropic(method: Method, request: dict[str, Any]) -> int:

@@ -48,6 +48,8 @@ def _api_of(dialect: Dialect, method: str, path: str) -> Api:
             return "openai.chat"
         case [*_, "completions"]:
             return "openai.completions"
+        case [*_, "responses"]:
+            return "openai.responses"
         case [*_, "embeddings"]:
             return "embeddings"
         case [*_, "v1", "messages"]:

@@ -27,7 +27,7 @@ from .conftest import Cassette
         ("anthropic", "/v1/messages/count_tokens", "opaque"),
         ("anthropic", "/v1/messages/batches", "opaque"),
         ("openai", "/v1/threads/abc/messages", "opaque"),
-        ("openai", "/v1/responses", "opaque"),
+        ("openai", "/v1/responses", "openai.responses"),
         ("gemini", "/v1beta/openai/chat/completions", "openai.chat"),
         ("opaque", "/v1/chat/completions", "opaque"),
         ("openai", "/v1/models", "opaque"),
