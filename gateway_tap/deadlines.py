@@ -7,6 +7,8 @@ import asyncio
 import math
 from typing import Final, Protocol
 
+import structlog
+
 from penstock.schemas.tap_settings import Timeouts
 
 from .clock import Clock
@@ -14,14 +16,19 @@ from .clock import Clock
 NEVER: Final = math.inf
 SWEEP_MAX_S: Final = 0.5
 
+log = structlog.get_logger("penstock.tap.deadlines")
+
 
 class Waiting(Protocol):
-    """Something with a deadline. `expire` is called once it has passed; it must move the deadline or go away."""
+    """Something with a deadline. `expire` is called once it has passed, and must move the deadline or go away. Where
+    that fails, `fault` ends it."""
 
     @property
     def deadline_s(self) -> float: ...
 
     def expire(self) -> None: ...
+
+    def fault(self) -> None: ...
 
 
 class Deadlines:
@@ -66,4 +73,13 @@ class Deadlines:
             await asyncio.sleep(self._every_s)
             now_s = self._clock.monotonic_s()
             for waiting in [waiting for waiting in self._waiting if waiting.deadline_s <= now_s]:
-                waiting.expire()
+                self._expire(waiting)
+
+    def _expire(self, waiting: Waiting) -> None:
+        try:
+            waiting.expire()
+        except Exception as error:
+            # Supervisor: the one that failed ends; all others keep their deadlines.
+            log.error("fault", error=type(error).__name__, exc_info=True)
+            self._waiting.discard(waiting)
+            waiting.fault()

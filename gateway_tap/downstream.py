@@ -119,7 +119,7 @@ class Downstream(asyncio.Protocol):
             # Supervisor: whatever failed in here, this client sees an error, its exchange ends as tap_error, and no
             # other connection is touched.
             log.error("fault", error=type(error).__name__, exc_info=True)
-            self._fault()
+            self.fault()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._core.deadlines.remove(self)
@@ -277,7 +277,13 @@ class Downstream(asyncio.Protocol):
 
     def _next(self) -> None:
         """The turn of the request that was read ahead has come."""
-        self._advance()
+        try:
+            self._advance()
+        except Exception as error:
+            # Supervisor: as in `data_received`; the event loop called this, and would only note the failure.
+            log.error("fault", error=type(error).__name__, exc_info=True)
+            self.fault()
+            return
         if self._queue and self._queue[0] is self._reading:
             self._patience.body(self._turn_s)
 
@@ -373,7 +379,8 @@ class Downstream(asyncio.Protocol):
         else:
             outlet.close()
 
-    def _fault(self) -> None:
+    def fault(self) -> None:
+        """The tap's own code failed: this client's exchange ends, and its connection."""
         relay, self._relay = self._relay, None
         if relay is not None:
             relay.fault()

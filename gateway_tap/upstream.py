@@ -118,8 +118,7 @@ class Upstream(asyncio.Protocol):
             # Supervisor: whatever failed in here, the client sees an error, its exchange ends as tap_error, and no
             # other connection is touched.
             log.error("fault", error=type(error).__name__, exc_info=True)
-            self.close()
-            peer.fault()
+            self.fault(peer)
 
     def eof_received(self) -> None:
         peer, answer = self._peer, self._answer
@@ -144,6 +143,13 @@ class Upstream(asyncio.Protocol):
     def resume_writing(self) -> None:
         if self._peer is not None:
             self._peer.upstream_full(False)
+
+    def fault(self, peer: Answered | None = None) -> None:
+        """The tap's own code failed: this connection ends, and its exchange."""
+        peer = peer or self._peer
+        self.close()
+        if peer is not None:
+            peer.fault()
 
     def expire(self) -> None:
         """A deadline has passed."""

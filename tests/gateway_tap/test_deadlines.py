@@ -14,6 +14,19 @@ class Waiting:
         self.deadline_s = NEVER
         self.expired.set()
 
+    def fault(self) -> None:
+        raise AssertionError
+
+
+class Failing(Waiting):
+    """Fails when its time has come."""
+
+    def expire(self) -> None:
+        raise ZeroDivisionError
+
+    def fault(self) -> None:
+        self.expired.set()
+
 
 async def test_what_waits_too_long_is_ended_and_nothing_else() -> None:
     clock = Clock()
@@ -26,4 +39,17 @@ async def test_what_waits_too_long_is_ended_and_nothing_else() -> None:
     await asyncio.wait_for(soon.expired.wait(), 5)
     assert not never.expired.is_set()
     assert not gone.expired.is_set()
+    deadlines.close()
+
+
+async def test_one_that_fails_does_not_keep_the_others_from_their_deadlines() -> None:
+    clock = Clock()
+    deadlines = Deadlines(clock, Timeouts(idle_s=0.02))
+    failing = Failing(clock.monotonic_s())
+    deadlines.add(failing)
+    deadlines.start()
+    await asyncio.wait_for(failing.expired.wait(), 5)
+    later = Waiting(clock.monotonic_s())
+    deadlines.add(later)
+    await asyncio.wait_for(later.expired.wait(), 5)
     deadlines.close()

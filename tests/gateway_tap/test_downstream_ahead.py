@@ -1,10 +1,12 @@
 """Requests that are sent before the one in front of them is answered: in order, within bounds, each by itself."""
 
 import asyncio
+import contextlib
 
 import pytest
 
 from penstock.gateway_tap.downstream import AHEAD_MAX
+from penstock.gateway_tap.relay import Relay
 
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
 EVENT = b'data: {"id":"r1","model":"m-1","choices":[{"index":0,"delta":{"content":"Hi"},"finish_reason":null}]}\n\n'
@@ -163,3 +165,29 @@ async def test_a_second_that_stalls_in_its_own_turn_is_a_408(upstream, tap, post
     assert (await answer(reader))[0] == 200
     assert (await answer(reader))[0] == 408
     assert [completion.outcome for completion in gate.completions()] == ["completed", "tap_error"]
+
+
+async def test_a_fault_in_the_second_ends_its_client_and_nobody_else(upstream, tap, post, answer, monkeypatch):
+    script = Gated()
+    script.go.set()
+    gate = await tap((await upstream(script)).url)
+    reader, writer = await gate.connect()
+    other_reader, other_writer = await gate.connect()
+    started = []
+
+    def start(relay):
+        started.append(relay)
+        if len(started) == 2:
+            raise ZeroDivisionError
+        return begin(relay)
+
+    begin = Relay.start
+    monkeypatch.setattr(Relay, "start", start)
+    writer.write(post(b'{"model":"a"}') + post(b'{"model":"b"}'))
+    assert (await answer(reader))[0] == 200
+    await gate.completion(2)
+    assert [completion.outcome for completion in gate.completions()] == ["completed", "tap_error"]
+    with contextlib.suppress(ConnectionResetError):
+        assert b" 200 " not in await asyncio.wait_for(reader.read(), 5)
+    other_writer.write(post(b"{}"))
+    assert (await answer(other_reader))[0] == 200
