@@ -336,6 +336,7 @@ class Journal:
 
     def _roll(self, size: int, *, control: bool) -> bool:
         """The next segment; False where there is none."""
+        self._write_end()  # first, since one that another follows must have it; overwritten where none follows
         segment = self._supply.take(self.epoch, size, control=control)
         if segment is None:
             self.full = True
@@ -349,17 +350,19 @@ class Journal:
             self.on_pressed()
         return True
 
+    def _write_end(self) -> None:
+        if self._current is not None and self._at + RECORD_HEAD_BYTES <= self._end:
+            end = write_record(self._current.head, Kind.END, 0, 0, 0, 0, b"")
+            self._buffer[self._at : self._at + RECORD_HEAD_BYTES] = end
+
     def _retire(self) -> None:
-        current, self._current = self._current, None
+        current = self._current
         if current is not None:
-            if self._at + RECORD_HEAD_BYTES <= self._end:
-                end = write_record(current.head, Kind.END, 0, 0, 0, 0, b"")
-                self._buffer[self._at : self._at + RECORD_HEAD_BYTES] = end
-                self._at += RECORD_HEAD_BYTES
-            current.used = self._at
+            self._write_end()
+            current.used = min(self._at + RECORD_HEAD_BYTES, self._end)
             current.need = dict(self._frames)
             self._supply.retire(current)
-        self._buffer, self._at, self._end = None, 0, 0
+        self._current, self._buffer, self._at, self._end = None, None, 0, 0
 
 
 def _by_segment(positions: "list[int] | Any") -> Iterator[tuple[int, list[int]]]:
