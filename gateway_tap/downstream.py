@@ -7,6 +7,7 @@ A client that closes its side has hung up, whether or not it still reads: the tw
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from typing import Final, cast
 
 import httptools
@@ -110,11 +111,14 @@ class Downstream(asyncio.Protocol):
         self._core.deadlines.add(self)
         self._core.clients.add(self)
         if len(self._core.clients) > self._core.room:
-            self._problem(TOO_MANY)
+            self._guard(self._problem, TOO_MANY)
 
     def data_received(self, data: bytes) -> None:
+        self._guard(self._receive, data)
+
+    def _guard(self, act: Callable[..., None], *given: object) -> None:
         try:
-            self._receive(data)
+            act(*given)
         except Exception as error:
             # Supervisor: whatever failed in here, this client sees an error, its exchange ends as tap_error, and no
             # other connection is touched.
@@ -277,13 +281,7 @@ class Downstream(asyncio.Protocol):
 
     def _next(self) -> None:
         """The turn of the request that was read ahead has come."""
-        try:
-            self._advance()
-        except Exception as error:
-            # Supervisor: as in `data_received`; the event loop called this, and would only note the failure.
-            log.error("fault", error=type(error).__name__, exc_info=True)
-            self.fault()
-            return
+        self._guard(self._advance)
         if self._queue and self._queue[0] is self._reading:
             self._patience.body(self._turn_s)
 

@@ -3,8 +3,9 @@
 import asyncio
 import errno
 import ssl
-from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
+
+import structlog
 
 from .attempts import Cause
 from .clock import Clock
@@ -18,8 +19,20 @@ from .upstream import Upstream
 IDLE_MAX_S: Final = 15.0
 IDLE_MAX: Final = 512
 
-Connected = Callable[[Upstream], None]
-Failed = Callable[[str, bool, Cause], None]
+log = structlog.get_logger("penstock.tap.pool")
+
+
+class Caller(Protocol):
+    """Who asked for a connection (the relay). One of the three is called, unless the task is cancelled."""
+
+    def upstream_connected(self, upstream: Upstream) -> None:
+        """Here it is."""
+
+    def upstream_lost(self, reason: str, timeout: bool, cause: Cause) -> None:
+        """It could not be made."""
+
+    def fault(self) -> None:
+        """The tap's own code failed while it took the connection."""
 
 
 class Pool:
@@ -76,10 +89,9 @@ class Pool:
         if upstream.reused:
             self._idle = [pair for pair in self._idle if pair[0] is not upstream]
 
-    def connect(self, connected: Connected, failed: Failed, after_s: float = 0.0) -> "asyncio.Task[None]":
-        """Opens a connection and calls one of the two, unless the task is cancelled. `failed` gets a reason, whether it
-        was a timeout, and the cause."""
-        return asyncio.create_task(self._connect(connected, failed, after_s))
+    def connect(self, caller: Caller, after_s: float = 0.0) -> "asyncio.Task[None]":
+        """Opens a connection, `after_s` from now, and tells `caller`."""
+        return asyncio.create_task(self._connect(caller, after_s))
 
     def close(self) -> None:
         """Closes what waits."""
@@ -94,18 +106,26 @@ class Pool:
         for upstream in moved:
             upstream.close()
 
-    async def _connect(self, connected: Connected, failed: Failed, after_s: float) -> None:
+    async def _connect(self, caller: Caller, after_s: float) -> None:
         if after_s:
             await asyncio.sleep(after_s)
+        try:
+            await self._dial(caller)
+        except Exception as error:
+            # Supervisor: no task of the event loop may end an exchange by forgetting it.
+            log.error("fault", error=type(error).__name__, exc_info=True)
+            caller.fault()
+
+    async def _dial(self, caller: Caller) -> None:
         try:
             async with asyncio.timeout(self.timeouts.connect_s):
                 upstream = await dial(await self._names.addresses(), self._open)
         except TimeoutError:
-            failed("upstream connect timeout", True, "connect")
+            caller.upstream_lost("upstream connect timeout", True, "connect")
         except (OSError, Unresolved) as error:
-            failed(_why(error), False, "connect")
+            caller.upstream_lost(_why(error), False, "connect")
         else:
-            connected(upstream)
+            caller.upstream_connected(upstream)
 
     async def _open(self, address: str) -> Upstream:
         """A connection to one address; its certificate is checked for the name."""

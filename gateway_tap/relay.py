@@ -119,11 +119,12 @@ class Relay:
         self._until_s = self._core.clock.monotonic_s() + pool.timeouts.total_s
         upstream = pool.idle()
         if upstream is not None:
-            self._connected(upstream)
+            self.upstream_connected(upstream)
         else:
-            self._connecting = pool.connect(self._connected, self.upstream_lost)
+            self._connecting = pool.connect(self)
 
-    def _connected(self, upstream: Upstream) -> None:
+    def upstream_connected(self, upstream: Upstream) -> None:
+        """A connection is there, fresh or kept: the request goes out."""
         chosen = self._opened.chosen
         assert chosen is not None
         self._connecting = None
@@ -209,7 +210,7 @@ class Relay:
             upstream.close()
         self._upstream = None
         exchange.retried.append(reason)
-        self._connecting = self._pool.connect(self._connected, self.upstream_lost, after_s)
+        self._connecting = self._pool.connect(self, after_s)
         return True
 
     def upstream_full(self, full: bool) -> None:

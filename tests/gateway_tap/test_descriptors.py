@@ -125,7 +125,7 @@ def test_without_descriptors_the_tap_neither_dies_nor_spins(start: Start) -> Non
     while len(list(opened.iterdir())) < 40:
         time.sleep(0.005)
     answers = [ask(connection) for connection in waiting]
-    assert b"no file descriptor left" in b"".join(answers)
+    assert b"the gateway has no file descriptor left to call the upstream with" in b"".join(answers)
     before = cpu_ticks(pid)
     assert b"no file descriptor left" in ask(waiting[0])
     for _ in range(200):

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import pytest
 
 from penstock.gateway_tap import pool as pools
+from penstock.gateway_tap.attempts import Cause
 from penstock.gateway_tap.clock import Clock
 from penstock.gateway_tap.deadlines import Deadlines
 from penstock.gateway_tap.outlet import Turn
@@ -57,11 +58,26 @@ async def server() -> AsyncIterator[Start]:
     await asyncio.sleep(0.01)
 
 
+class Caller:
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.told: asyncio.Future[Upstream | str] = asyncio.get_running_loop().create_future()
+
+    def upstream_connected(self, upstream: Upstream) -> None:
+        self.told.set_result(upstream)
+
+    def upstream_lost(self, reason: str, timeout: bool, cause: Cause) -> None:
+        self.told.set_result(f"{reason} {timeout} {cause}")
+
+    def fault(self) -> None:
+        self.told.set_result("fault")
+
+
 async def connected(pool: Pool) -> Upstream | str:
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[Upstream | str] = loop.create_future()
-    pool.connect(future.set_result, lambda reason, timeout, _: future.set_result(f"{reason} {timeout}"))
-    return await asyncio.wait_for(future, 5)
+    caller = Caller()
+    pool.connect(caller)
+    return await asyncio.wait_for(caller.told, 5)
 
 
 async def test_the_latest_connection_is_reused_and_old_ones_are_closed(server: Start) -> None:
@@ -95,16 +111,16 @@ async def test_a_connection_that_cannot_be_made_says_why(monkeypatch: pytest.Mon
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     refused, _ = make(f"http://127.0.0.1:{port}")
-    assert await connected(refused) == "upstream refused the connection False"
+    assert await connected(refused) == "upstream refused the connection False connect"
     unknown, _ = make("http://no-such-host.invalid")
-    assert await connected(unknown) == "the upstream's name cannot be resolved False"
+    assert await connected(unknown) == "the upstream's name cannot be resolved False connect"
 
     async def never(*_: object, **__: object) -> None:
         await asyncio.sleep(60)
 
     slow, _ = make("http://127.0.0.1:1", connect_s=0.05)
     monkeypatch.setattr(asyncio.get_running_loop().__class__, "create_connection", never, raising=False)
-    assert await connected(slow) == "upstream connect timeout True"
+    assert await connected(slow) == "upstream connect timeout True connect"
 
 
 def test_tls_is_checked() -> None:
@@ -112,3 +128,15 @@ def test_tls_is_checked() -> None:
     assert pool._tls is not None
     assert pool._tls.verify_mode == ssl.CERT_REQUIRED
     assert pool._tls.check_hostname
+
+
+async def test_a_caller_that_fails_hears_of_it(server: Start) -> None:
+    class Failing(Caller):
+        def upstream_connected(self, upstream: Upstream) -> None:
+            upstream.close()
+            raise ZeroDivisionError
+
+    pool, _ = make(f"http://127.0.0.1:{await server()}")
+    caller = Failing()
+    pool.connect(caller)
+    assert await asyncio.wait_for(caller.told, 5) == "fault"

@@ -8,6 +8,7 @@ import pytest
 import trustme
 
 from penstock.gateway_tap import names
+from penstock.gateway_tap.attempts import Cause
 from penstock.gateway_tap.clock import Clock
 from penstock.gateway_tap.deadlines import Deadlines
 from penstock.gateway_tap.outlet import Turn
@@ -46,10 +47,26 @@ def make(url: str, *, allow_private: bool = True) -> tuple[Pool, Late]:
     return Pool(route, Deadlines(clock, given), clock, Turn(), 30.0), clock
 
 
+class Caller:
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.told: asyncio.Future[Upstream | str] = asyncio.get_running_loop().create_future()
+
+    def upstream_connected(self, upstream: Upstream) -> None:
+        self.told.set_result(upstream)
+
+    def upstream_lost(self, reason: str, timeout: bool, cause: Cause) -> None:
+        self.told.set_result(f"{reason} {timeout} {cause}")
+
+    def fault(self) -> None:
+        self.told.set_result("fault")
+
+
 async def connected(pool: Pool) -> Upstream | str:
-    future: asyncio.Future[Upstream | str] = asyncio.get_running_loop().create_future()
-    pool.connect(future.set_result, lambda reason, *_: future.set_result(reason))
-    return await asyncio.wait_for(future, 5)
+    caller = Caller()
+    pool.connect(caller)
+    return await asyncio.wait_for(caller.told, 5)
 
 
 def answers(monkeypatch: pytest.MonkeyPatch, *found: list[str]) -> list[tuple[str, int]]:
@@ -123,5 +140,5 @@ async def test_a_certificate_is_checked_for_the_name_and_not_for_the_address(
         assert isinstance(upstream, Upstream)
         upstream.close()
     else:
-        assert upstream == "upstream TLS failed: CERTIFICATE_VERIFY_FAILED"
+        assert upstream == "upstream TLS failed: CERTIFICATE_VERIFY_FAILED False connect"
     server.close()
