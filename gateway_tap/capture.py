@@ -11,6 +11,8 @@ from typing import Any
 from penstock.schemas.events import Api
 from penstock.schemas.frames import PART_MAX_BYTES
 from penstock.wire.decode import codings
+from penstock.wire.ending import kill_element, kill_ending
+from penstock.wire.json_array import ArraySplitter, between_elements
 from penstock.wire.sse import EventSplitter
 
 from .reply import ReplyReader
@@ -21,6 +23,8 @@ class Capture:
     """The answer side of one exchange."""
 
     __slots__ = (
+        "_api",
+        "_array",
         "_client",
         "_client_bytes",
         "_digest",
@@ -31,14 +35,17 @@ class Capture:
         "bytes",
     )
 
-    def __init__(self, tape: Tape, api: Api, *, sse: bool, encoding: bytes) -> None:
+    def __init__(self, tape: Tape, api: Api, *, sse: bool, encoding: bytes, array: bool = False) -> None:
         self._tape = tape
         coding = encoding.decode("latin-1")
         plain = not codings(coding)
         if not plain:
             tape.encoded(coding)
-        self._reply = ReplyReader(api, sse, coding)
-        self._splitter = EventSplitter(PART_MAX_BYTES) if sse and plain else None
+        self._api, self._array = api, array
+        self._reply = ReplyReader(api, sse, coding, array=array)
+        self._splitter: EventSplitter | ArraySplitter | None = None
+        if plain and (sse or array):
+            self._splitter = EventSplitter(PART_MAX_BYTES) if sse else ArraySplitter(PART_MAX_BYTES)
         self._digest = hashlib.sha256()
         self._client: Any = None
         self._client_bytes = 0
@@ -47,7 +54,8 @@ class Capture:
 
     @property
     def cuttable(self) -> bool:
-        """The answer is an SSE stream: an ending of our own may be written at an event border, if its coding allows."""
+        """The answer is a stream of events or elements: an ending of our own may be written at a border, if its coding
+        allows."""
         return self._splitter is not None or self._reply.endable
 
     @property
@@ -92,10 +100,16 @@ class Capture:
         self._withhold(data[given:], events[1:], stamp)
         return given
 
-    def ending(self, text: bytes) -> bytes:
-        """`text`, an ending, as the client must get it here; empty where it cannot."""
-        if self._splitter is None or not text:
-            return self._reply.ending(text) if text else b""
+    def ending(self, message: str, code: str) -> bytes:
+        """What ends the stream here in its protocol's words; empty where the client cannot get it: where the protocol
+        or the coding has no such ending, and within an array's element."""
+        text = kill_element(message, code) if self._array else kill_ending(self._api, message, code)
+        if not text:
+            return b""
+        if self._splitter is None:
+            return self._reply.ending(text)
+        if isinstance(self._splitter, ArraySplitter):
+            return self._splitter.closing(text)
         return b"\n\n" + text if self._mid_event else text
 
     def made_here(self, data: bytes, stamp: bytes) -> None:
@@ -161,3 +175,5 @@ class Capture:
         self._digest.update(data)
         rest = self._splitter.finish()
         self._record([*events, rest] if rest else events, stamp, withheld=True)
+        if isinstance(self._splitter, ArraySplitter):
+            self._splitter = between_elements()

@@ -10,7 +10,6 @@ import asyncio
 from typing import Final
 
 from penstock.wire import masks
-from penstock.wire.ending import kill_ending
 
 from . import admission
 from .admission import Verdict
@@ -155,7 +154,9 @@ class Relay:
         exchange.content_type = content_type.decode("latin-1")
         exchange.content_encoding = encoding.decode("latin-1")
         sse = content_type[:17].lower() == b"text/event-stream"
-        self._capture = Capture(self._tape, self._opened.info.api, sse=sse, encoding=encoding)
+        info = self._opened.info
+        array = info.stream and info.api == "gemini.generate" and not sse and answer.status < 400
+        self._capture = Capture(self._tape, info.api, sse=sse, encoding=encoding, array=array)
         self._delivery.head(answer.status, answer.reason, answer.headers, answer.length, exchange.id)
 
     def upstream_read(self, data: bytes, ended: bool) -> None:
@@ -288,8 +289,7 @@ class Relay:
         stamp = core.clock.stamp(core.clock.now_us())
         ending = b""
         if capture.cuttable and self._delivery.open_ended:
-            text = kill_ending(self._opened.info.api, standing.order.reason, admission.kill_code(standing))
-            ending = capture.ending(text)
+            ending = capture.ending(standing.order.reason, admission.kill_code(standing))
         capture.end(stamp)
         if ending:
             capture.made_here(ending, stamp)

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from penstock.schemas.events import Api
 from penstock.wire.decode import Decoder, codings
+from penstock.wire.json_array import ArraySplitter
 from penstock.wire.sse import EventSplitter
 from penstock.wire.telling import TellingReader
 
@@ -23,29 +24,31 @@ class ReplyReader:
     `event_count` counts the events of an encoded stream; it is 0 for any other body, and where not all could be read.
     """
 
-    __slots__ = ("_body", "_decoder", "_events", "_overflow", "_reader", "_size", "_splitter")
+    __slots__ = ("_body", "_decoder", "_events", "_feed", "_overflow", "_reader", "_size", "_splitter")
 
-    def __init__(self, api: Api, sse: bool, content_encoding: str) -> None:
-        self._reader = TellingReader(api)
+    def __init__(self, api: Api, sse: bool, content_encoding: str, *, array: bool = False) -> None:
+        self._reader = reader = TellingReader(api)
+        self._feed = reader.feed_element if array else reader.feed_event
         self._events = 0
         self._body: list[bytes] = []
         self._size = 0
         self._overflow = False
-        self._splitter: EventSplitter | None = None
+        self._splitter: EventSplitter | ArraySplitter | None = None
         self._decoder: Decoder | None = None
         if codings(content_encoding):
-            self._decoder = Decoder(content_encoding, STREAM_MAX_BYTES if sse else BODY_MAX_BYTES)
-            self._splitter = EventSplitter() if sse else None
+            self._decoder = Decoder(content_encoding, STREAM_MAX_BYTES if sse or array else BODY_MAX_BYTES)
+            if sse or array:
+                self._splitter = EventSplitter() if sse else ArraySplitter()
 
     @property
     def event_count(self) -> int:
         return 0 if self._splitter is None or self._overflow else self._events
 
     def events(self, events: list[bytes]) -> None:
-        """Whole events of a stream that is not encoded."""
+        """Whole events, or elements, of a stream that is not encoded."""
         for event in events:
             if self._events < FIRST_EVENTS or _telling(event):
-                self._reader.feed_event(event)
+                self._feed(event)
             self._events += 1
 
     def read(self, data: bytes) -> None:
@@ -71,7 +74,8 @@ class ReplyReader:
         coding does not allow it."""
         if self._decoder is None or self._splitter is None or not self._splitter.at_border:
             return b""
-        return self._decoder.ending(text)
+        closed = self._splitter.closing(text) if isinstance(self._splitter, ArraySplitter) else text
+        return self._decoder.ending(closed)
 
     def figures(self) -> dict[str, Any]:
         """Members of `Completion`: usage, finish_reason, model, response_id. The reply is over."""
@@ -107,5 +111,7 @@ def _telling(event: bytes) -> bool:
     if b'"usage"' in event and b'"usage":null' not in event:
         return True
     if b'_reason"' in event and b'_reason":null' not in event:
+        return True
+    if b'"usageMetadata"' in event or b'Reason"' in event:
         return True
     return b'"error"' in event

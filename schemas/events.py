@@ -6,7 +6,18 @@ from pydantic import BaseModel, ConfigDict, Field
 
 Outcome = Literal["completed", "killed", "blocked", "client_disconnected", "upstream_error", "tap_error"]
 Dialect = Literal["openai", "anthropic", "gemini", "bedrock", "ollama", "cohere", "opaque"]
-Api = Literal["openai.chat", "openai.completions", "openai.responses", "embeddings", "anthropic.messages", "opaque"]
+Api = Literal[
+    "openai.chat",
+    "openai.completions",
+    "openai.responses",
+    "embeddings",
+    "anthropic.messages",
+    "anthropic.count_tokens",
+    "gemini.generate",
+    "gemini.embed",
+    "gemini.count_tokens",
+    "opaque",
+]
 Micros = Annotated[int, Field(ge=0, lt=2**53)]
 Count = Annotated[int, Field(ge=0, lt=2**63)]
 Status = Annotated[int, Field(ge=0, lt=2**16)]

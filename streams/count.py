@@ -16,7 +16,7 @@ from penstock.schemas.frames import PART_MAX_BYTES, Event
 from penstock.schemas.records import read_value
 from penstock.wire.decode import decoded
 from penstock.wire.prompt import count_prompt
-from penstock.wire.request import RequestInfo, read_request
+from penstock.wire.request import UNCHARGED, RequestInfo, read_request
 
 from .reply import Reply, rough_tokens
 
@@ -135,7 +135,7 @@ class Exchange:
         if head is not None and body:
             found = read_request(head.dialect, head.method, head.path, body)
             self.request = found if found.api == head.api else self.request
-        if not self.request_bytes or self.request.api == "opaque":
+        if not self.request_bytes or self.request.api in UNCHARGED:
             self.input = _NO_PROMPT
         elif self.holes or not body:
             rough = rough_tokens(self.request_bytes)

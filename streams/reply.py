@@ -11,6 +11,7 @@ from penstock.schemas.events import Api
 from penstock.schemas.frames import Event
 from penstock.wire.chunk import ChunkReader
 from penstock.wire.decode import Decoder, decoded
+from penstock.wire.json_array import ArraySplitter
 from penstock.wire.lenient import parsed
 from penstock.wire.sse import EventSplitter
 from penstock.wire.tokens import Method, RunningCount, encoding_for, known
@@ -30,15 +31,16 @@ _SIGNS: Final[tuple[tuple[bytes, Api], ...]] = (
     (b'"response.', "openai.responses"),
     (b'"message_', "anthropic.messages"),
     (b'"content_block_', "anthropic.messages"),
+    (b'"usageMetadata"', "gemini.generate"),
 )
 
 
 class Reply:
     """One reply, fed with its chunk events in order and closed once.
 
-    A stream of events is read as it comes, encoded or not; any other body at its end. `unread_bytes` is what could not
-    be read as text (too large, damaged, or encoded in a way unknown here): its tokens are in no count. An `api` of
-    `opaque` is guessed from the first text where `guess` allows it.
+    A stream of events, or of an array's elements, is read as it comes, encoded or not; any other body at its end.
+    `unread_bytes` is what could not be read as text (too large, damaged, or encoded in a way unknown here): its tokens
+    are in no count. An `api` of `opaque` is guessed from the first text where `guess` allows it.
     """
 
     def __init__(self, api: Api, model: str, body_max_bytes: int, *, guess: bool = False) -> None:
@@ -49,7 +51,7 @@ class Reply:
         self._model = model
         self._guess = guess
         self._max_bytes = body_max_bytes
-        self._splitter: EventSplitter | None = None
+        self._splitter: EventSplitter | ArraySplitter | None = None
         self._decoder: Decoder | None = None
         self._text_bytes = 0
         self._body: list[bytes] | None = []
@@ -159,12 +161,18 @@ class Reply:
             found: Api = next((api for sign, api in _SIGNS if sign in text), "opaque")
             self.reader = ChunkReader(found)
         if is_stream(text):
-            self._splitter, self._body = EventSplitter(self._max_bytes), None
+            self._splitter = EventSplitter(self._max_bytes)
+        elif self.reader.api == "gemini.generate" and _shown(text).startswith((b"[", b",")):
+            self._splitter = ArraySplitter(self._max_bytes)
+            text = text if _shown(text).startswith(b"[") else b"[" + text
+        if self._splitter is not None:
+            self._body = None
             self._read_events(self._splitter.feed(text), withheld=withheld)
 
     def _read_events(self, pieces: list[bytes], *, withheld: bool) -> None:
+        feed = self.reader.feed_element if isinstance(self._splitter, ArraySplitter) else self.reader.feed_event
         for piece in pieces:
-            self.reader.feed_event(piece)
+            feed(piece)
             if len(piece) + _BLANK_BYTES > self._max_bytes:
                 self.unread_bytes += len(piece)
         self._count(withheld=withheld)

@@ -12,12 +12,14 @@ from penstock.schemas.attribution import Attribution, Kill, TokenCount
 from penstock.schemas.events import Completion
 from penstock.schemas.usage import Totals
 from penstock.wire.price import price
+from penstock.wire.request import UNCHARGED
 from penstock.wire.usage import Usage, merge_usage
 
 from .count import Exchange
 from .reply import rough_tokens
 
 _NOTHING: Final = TokenCount(tokens=0, source="none")
+_WITHOUT_TEXT: Final = UNCHARGED | {"embeddings", "gemini.embed"}
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MAY_HAVE_REACHED_UPSTREAM: Final = frozenset({"killed", "client_disconnected"})
 
@@ -155,7 +157,7 @@ def _output(exchange: Exchange, completion: Completion, usage: Usage | None) -> 
 
 def _counted(exchange: Exchange) -> TokenCount:
     reply = exchange.reply
-    if reply is None or reply.reader.api in ("embeddings", "opaque"):
+    if reply is None or reply.reader.api in _WITHOUT_TEXT:
         return _NOTHING
     tokens, method = reply.tokens, reply.method
     if reply.unread_bytes:

@@ -1,6 +1,6 @@
 """What a reply says, read event by event or as a whole: texts, usage objects, finish reason, model, response id.
 
-One file knows each protocol: `openai_reply`, `responses_reply`, `anthropic_reply`.
+One file knows each protocol: `openai_reply`, `responses_reply`, `anthropic_reply`, `gemini_reply`.
 """
 
 from collections.abc import Callable
@@ -9,7 +9,9 @@ from typing import Final
 from penstock.schemas.events import Api
 
 from .anthropic_reply import read_anthropic
-from .lenient import members
+from .gemini_reply import read_gemini
+from .json_array import element
+from .lenient import parsed
 from .openai_reply import read_openai
 from .responses_reply import read_responses
 from .said import Members, Said
@@ -21,6 +23,8 @@ READERS: Final[dict[Api, Callable[[Said, Members], None]]] = {
     "openai.responses": read_responses,
     "embeddings": read_openai,
     "anthropic.messages": read_anthropic,
+    "gemini.generate": read_gemini,
+    "gemini.embed": read_gemini,
 }
 """Who reads one event's data, or a whole answer, of each api. An api that is not here says nothing."""
 
@@ -43,7 +47,15 @@ class ChunkReader(Said):
         if data and data != b"[DONE]":
             self.feed_body(data)
 
+    def feed_element(self, piece: bytes) -> None:
+        """One piece of a streamed array (`json_array.ArraySplitter`)."""
+        self.feed_body(element(piece))
+
     def feed_body(self, whole: bytes) -> None:
-        """A whole JSON answer."""
-        if self._read is not None:
-            self._read(self, members(whole))
+        """A whole JSON answer: an object, or Google's array of them."""
+        if self._read is None:
+            return
+        content = parsed(whole)
+        for one in content if isinstance(content, list) else (content,):
+            if isinstance(one, dict):
+                self._read(self, one)

@@ -2,7 +2,7 @@
 
 Error formats: OpenAI API reference ("Error codes"), Anthropic API reference ("Errors", and the `error` event of
 "Streaming messages"), Google AIP-193, Amazon Bedrock runtime ("Common errors"), Ollama and Cohere API references.
-That the SDKs raise from them is tested against openai and anthropic themselves.
+That the SDKs raise from them is tested against openai, anthropic and google-genai themselves.
 """
 
 import json
@@ -50,6 +50,8 @@ _GOOGLE_STATUS: Final = {
     503: "UNAVAILABLE",
     504: "DEADLINE_EXCEEDED",
 }
+_ERROR_INFO: Final = "type.googleapis.com/google.rpc.ErrorInfo"
+_RETRY_INFO: Final = "type.googleapis.com/google.rpc.RetryInfo"
 _BEDROCK_TYPES: Final = {
     400: "ValidationException",
     401: "AccessDeniedException",
@@ -67,8 +69,8 @@ def kill_ending(api: Api, message: str, code: str) -> bytes:
     """SSE bytes that end a running stream so that the provider's SDK raises; write them at an event border.
 
     openai raises APIError with `message`; from a Responses stream its SDK does so for an `error` member, while the
-    API's reference names the members of the event itself: both are given. anthropic raises APIStatusError. Empty for
-    apis whose streams define no such ending: there the connection is closed.
+    API's reference names the members of the event itself: both are given. anthropic raises APIStatusError, google-genai
+    ClientError. Empty for apis whose streams define no such ending: there the connection is closed.
     """
     if api in ("openai.chat", "openai.completions"):
         error = {"message": message, "type": "permission_error", "param": None, "code": code}
@@ -79,7 +81,17 @@ def kill_ending(api: Api, message: str, code: str) -> bytes:
         return b"event: error\ndata: " + _json(event) + b"\n\n"
     if api == "anthropic.messages":
         return b"event: error\ndata: " + _json(_anthropic("permission_error", message, code)) + b"\n\n"
+    if api == "gemini.generate":
+        return b"data: " + kill_element(message, code) + b"\n\n"
     return b""
+
+
+def kill_element(message: str, code: str) -> bytes:
+    """The object that ends a stream of Gemini, as an SSE event's data or as the last element of a JSON array.
+
+    google-genai raises what starts with `{"error":`; a status that clients do not try again.
+    """
+    return _json(_google(403, message, code, None))
 
 
 def refusal(
@@ -92,10 +104,11 @@ def refusal(
 ) -> tuple[list[Header], bytes]:
     """Headers and body of a refused request in the provider's error format.
 
-    Content-Type and Content-Length are among the headers. `x-should-retry: false` stops the own retries of both SDKs;
-    `retry-after` stands where the moment is known (RFC 9110, 10.2.3).
+    Content-Type and Content-Length are among the headers. `x-should-retry: false` stops the own retries of openai and
+    anthropic (google-genai has none unless it is told to); `retry-after` stands where the moment is known (RFC 9110,
+    10.2.3).
     """
-    body = _json(_error(_speech(api, dialect), status, message, code))
+    body = _json(_error(_speech(api, dialect), status, message, code, retry_after_s))
     headers = [
         ("content-type", "application/json"),
         ("content-length", str(len(body))),
@@ -109,7 +122,9 @@ def refusal(
 
 
 def stream_terminal(api: Api, event: bytes) -> bool:
-    """Whether `event` is the protocol's own last one (`[DONE]`, `message_stop`)."""
+    """Whether `event` is the protocol's own last one (`[DONE]`, `message_stop`, an array's `]`)."""
+    if api == "gemini.generate":
+        return event.strip() == b"]"
     if api == "anthropic.messages":
         return b"message_stop" in event and _kind(event_data(event)) == "message_stop"
     if api == "openai.responses":
@@ -118,23 +133,33 @@ def stream_terminal(api: Api, event: bytes) -> bool:
 
 
 def _speech(api: Api, dialect: Dialect) -> Dialect:
-    if api == "anthropic.messages":
-        return "anthropic"
+    maker = api.partition(".")[0]
+    if maker in ("anthropic", "gemini"):
+        return "anthropic" if maker == "anthropic" else "gemini"
     return dialect if api == "opaque" else "openai"
 
 
-def _error(speech: Dialect, status: int, message: str, code: str) -> dict[str, Any]:
+def _error(speech: Dialect, status: int, message: str, code: str, retry_after_s: int | None) -> dict[str, Any]:
     match speech:
         case "anthropic":
             return _anthropic(_ANTHROPIC_TYPES.get(status, "api_error"), message, code)
         case "gemini":
-            return {"error": {"code": status, "message": message, "status": _GOOGLE_STATUS.get(status, "INTERNAL")}}
+            return _google(status, message, code, retry_after_s)
         case "bedrock" | "cohere":
             return {"message": message}
         case "ollama":
             return {"error": message}
     kind = _OPENAI_TYPES.get(status, "server_error")
     return {"error": {"message": message, "type": kind, "param": None, "code": code}}
+
+
+def _google(status: int, message: str, code: str, retry_after_s: int | None) -> dict[str, Any]:
+    """AIP-193: the machine-readable reason is an ErrorInfo, the moment to come again a RetryInfo."""
+    details: list[dict[str, Any]] = [{"@type": _ERROR_INFO, "reason": code.upper(), "domain": "penstock"}]
+    if retry_after_s is not None:
+        details.append({"@type": _RETRY_INFO, "retryDelay": f"{max(0, retry_after_s)}s"})
+    name = _GOOGLE_STATUS.get(status, "INTERNAL")
+    return {"error": {"code": status, "message": message, "status": name, "details": details}}
 
 
 def _anthropic(kind: str, message: str, code: str) -> dict[str, Any]:

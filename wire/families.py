@@ -56,7 +56,13 @@ _CL100K: Final = _exact("cl100k_base")
 _OPENAI_THINKS: Final = _fitted("o200k_base", 1, 9, hidden=True, calls=(7, 20, 4))
 _CLAUDE: Final = _fitted("cl100k_base", 1.084, 3, calls=(39, 0, 39))
 _CLAUDE_NEW: Final = _fitted("cl100k_base", 1.388, 3, hidden=True, calls=(39, 0, 39))
+_GEMINI: Final = _fitted("cl100k_base", 1.04, 0, hidden=True)
 _OTHER: Final = _fitted("cl100k_base", 1.0, 1)
+_USUAL: Final[dict[Api, Method]] = {
+    "anthropic.messages": _CLAUDE,
+    "gemini.generate": _GEMINI,
+    "gemini.embed": _GEMINI,
+}
 
 _MAKER: Final = r"^(?:[\w.-]+/)*(?:openai[-.])?(?:ft:)?"
 _FAMILIES: Final = tuple(
@@ -69,7 +75,7 @@ _FAMILIES: Final = tuple(
         (r"^(?:text-|code-)?(?:davinci|curie|babbage|ada)(?:$|-)", _fitted("cl100k_base", 1.0, 0)),
         (r"gpt-", _OPENAI_THINKS),
         (r"llama", _OTHER),
-        (r"gemini|gemma", _fitted("cl100k_base", 1.04, 0, hidden=True)),
+        (r"gemini|gemma", _GEMINI),
         (r"mi[sx]tral|ministral|magistral|codestral|devstral|pixtral|voxtral", _fitted("cl100k_base", 1.053, 1)),
         (r"nova-", _fitted("cl100k_base", 0.98, 1)),
         (r"deepseek|glm|kimi|moonshot", _fitted("cl100k_base", 1.0, 2)),
@@ -93,7 +99,7 @@ def encoding_for(model: str, api: Api) -> Method:
     for shape, method in _FAMILIES:
         if shape.search(name):
             return _RESPONSES.get(method, method) if api == "openai.responses" else method
-    return _CLAUDE if api == "anthropic.messages" else _OTHER
+    return _USUAL.get(api, _OTHER)
 
 
 def known(model: str) -> bool:

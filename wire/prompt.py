@@ -8,8 +8,10 @@ from penstock.schemas.events import Api
 
 from .chat_prompt import chat_prompt, functions_of
 from .families import Method, encoding_for
+from .gemini_prompt import gemini_tokens
 from .joined import text_tokens
 from .lenient import dumped, parsed
+from .request import UNCHARGED
 from .responses_prompt import as_chat, holds_all
 
 BYTES_PER_TOKEN: Final = 4
@@ -30,7 +32,7 @@ def count_prompt(api: Api, model: str, body: bytes) -> TokenCount:
     output, and every model of another provider.
     """
     request = parsed(body)
-    if not isinstance(request, dict) or api == "opaque":
+    if not isinstance(request, dict) or api in UNCHARGED:
         return TokenCount(tokens=len(body) // BYTES_PER_TOKEN, source="estimated", method="bytes/4")
     method = encoding_for(model, api)
     if api == "openai.chat":
@@ -39,6 +41,8 @@ def count_prompt(api: Api, model: str, body: bytes) -> TokenCount:
         return _responses(method, model, request)
     if api == "anthropic.messages":
         return _count(method, _anthropic(method, request), False)
+    if api in ("gemini.generate", "gemini.embed"):
+        return _count(method, gemini_tokens(request, lambda text: _raw(method, text), method.factor), False)
     return _texts(method, request.get("input" if api == "embeddings" else "prompt"))
 
 

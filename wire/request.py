@@ -1,7 +1,8 @@
 """What a request asks for: which api, which model, streamed or not.
 
 Paths and members follow the OpenAI API reference (chat completions, completions, embeddings), the Azure OpenAI
-reference (deployments) and the Anthropic API reference (messages).
+reference (deployments), the Anthropic API reference (messages) and Google's (Gemini API and Vertex AI: `models`, with
+the method behind a colon).
 """
 
 from dataclasses import dataclass
@@ -16,6 +17,18 @@ from penstock.schemas.events import Api, Dialect
 from .lenient import label, members
 
 N_MAX: Final = 1024
+
+_STREAMED: Final = "streamgeneratecontent"
+_GOOGLE: Final[dict[str, Api]] = {
+    "generatecontent": "gemini.generate",
+    _STREAMED: "gemini.generate",
+    "counttokens": "gemini.count_tokens",
+    "embedcontent": "gemini.embed",
+    "batchembedcontents": "gemini.embed",
+}
+_OF_GOOGLE: Final = frozenset(_GOOGLE.values())
+UNCHARGED: Final = frozenset[Api](("anthropic.count_tokens", "gemini.count_tokens", "opaque"))
+"""Requests that use no tokens, or whose tokens nobody here can see."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +69,14 @@ def _api_of(dialect: Dialect, method: str, path: str) -> Api:
             return "anthropic.messages"
         case ["messages"] if dialect == "anthropic":
             return "anthropic.messages"
+        case [*_, "v1", "messages", "count_tokens"]:
+            return "anthropic.count_tokens"
+        case ["messages", "count_tokens"] if dialect == "anthropic":
+            return "anthropic.count_tokens"
         case ["v1", "chat"] if dialect == "openai":
             return "openai.chat"
+        case [*_, resource]:
+            return _GOOGLE.get(resource.rpartition(":")[2] if ":" in resource else "", "opaque")
     return "opaque"
 
 
@@ -67,6 +86,8 @@ def read_request(dialect: Dialect, method: str, path: str, body: bytes | None) -
     `body` None (larger than `tap.parse_max_bytes`, or compressed) gives what the path alone says.
     """
     api = api_of(dialect, method, path)
+    if api in _OF_GOOGLE:
+        return _google(api, path, body)
     content = _content(api, body) if api != "opaque" and body else {}
     options = content.get("stream_options")
     return RequestInfo(
@@ -76,6 +97,16 @@ def read_request(dialect: Dialect, method: str, path: str, body: bytes | None) -
         include_usage=isinstance(options, dict) and options.get("include_usage") is True,
         n=_replies(api, content),
     )
+
+
+def _google(api: Api, path: str, body: bytes | None) -> RequestInfo:
+    """Google's paths name the model and say whether the answer is streamed; the body says neither."""
+    model, method = _resource(path.partition("?")[0])
+    content = members(body) if body else {}
+    config = content.get("generationConfig", content.get("generation_config"))
+    config = config if isinstance(config, dict) else {}
+    asked = config.get("candidateCount", config.get("candidate_count"))
+    return RequestInfo(api=api, model=label(model), stream=method == _STREAMED, n=_bounded(asked))
 
 
 class _Asked(msgspec.Struct):
@@ -122,10 +153,21 @@ def _deployment(path: str) -> str:
     return ""
 
 
+@lru_cache(maxsize=1024)
+def _resource(path: str) -> tuple[str, str]:
+    """The model and the method of `/v1beta/models/<model>:<method>`, the method in lower case."""
+    segments = _segments(path)
+    model, _, method = segments[-1].rpartition(":") if segments else ("", "", "")
+    return model, method.lower()
+
+
+def _bounded(asked: object) -> int:
+    return min(max(asked, 1), N_MAX) if isinstance(asked, int) and not isinstance(asked, bool) else 1
+
+
 def _replies(api: Api, content: dict[str, Any]) -> int:
-    asked = content.get("n")
-    n = asked if isinstance(asked, int) and not isinstance(asked, bool) else 1
+    n = _bounded(content.get("n"))
     prompts = content.get("prompt")
     if api == "openai.completions" and isinstance(prompts, list) and prompts and isinstance(prompts[0], str | list):
         n *= len(prompts)
-    return min(max(n, 1), N_MAX)
+    return min(n, N_MAX)

@@ -15,10 +15,11 @@ class Said:
     """Texts, usage objects, finish reason, model and response id of one reply, in order of arrival.
 
     `usage` holds the provider's usage objects for `usage.merge_usage`. `finish_reason`, `model` and `response_id` are
-    empty until the reply names them; `has_error` says that it carried an error object.
+    empty until the reply names them; `has_error` says that it carried an error object. `calls` and `open_calls` are for
+    protocols that number no tool calls: how many each choice has made, and which choice's last one goes on.
     """
 
-    __slots__ = ("_texts", "finish_reason", "has_error", "model", "response_id", "usage")
+    __slots__ = ("_texts", "calls", "finish_reason", "has_error", "model", "open_calls", "response_id", "usage")
 
     def __init__(self) -> None:
         self.usage: list[Members] = []
@@ -26,6 +27,8 @@ class Said:
         self.model = ""
         self.response_id = ""
         self.has_error = False
+        self.calls: dict[int, int] = {}
+        self.open_calls: set[int] = set()
         self._texts: list[tuple[str, str]] = []
 
     def new_text(self) -> list[tuple[str, str]]:

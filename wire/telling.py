@@ -11,6 +11,7 @@ import msgspec
 from penstock.schemas.events import Api
 
 from .chunk import ChunkReader
+from .json_array import element
 from .said import Said
 from .sse import event_data
 
@@ -46,6 +47,10 @@ class TellingReader(Said):
         data = event_data(event)
         if data and data != b"[DONE]":
             self.feed_body(data)
+
+    def feed_element(self, piece: bytes) -> None:
+        """One piece of a streamed array (`json_array.ArraySplitter`)."""
+        self.feed_body(element(piece))
 
     def feed_body(self, whole: bytes) -> None:
         """A whole JSON answer, or the data of one event."""

@@ -1,8 +1,9 @@
 """Provider usage objects as one figure (OpenTelemetry GenAI: input includes cache reads and writes, output reasoning).
 
 What each provider means by its members (API references of OpenAI, Anthropic, DeepSeek, Mistral, Groq, OpenRouter, xAI,
-Voyage): OpenAI's `prompt_tokens` contains cached tokens, Anthropic's `input_tokens` does not. Every object of a stream
-is cumulative: a later figure replaces an earlier one, none are added up.
+Voyage, Google): OpenAI's `prompt_tokens` contains cached tokens, Anthropic's `input_tokens` does not; Google counts
+thoughts beside the candidates, and what its own tools put into the prompt beside the prompt. Every object of a stream
+is cumulative: a later figure replaces an earlier one, none are added up; of Google's the last one stands alone.
 """
 
 from collections.abc import Iterable
@@ -34,10 +35,13 @@ def merge_usage(api: Api, objects: list[dict[str, Any]]) -> Usage | None:
 
     Never raises: members that are no token counts are passed over.
     """
-    usage = _anthropic(objects) if api == "anthropic.messages" else _openai(objects)
+    if api in ("gemini.generate", "gemini.embed"):
+        usage = _gemini(objects)
+    else:
+        usage = _anthropic(objects) if api == "anthropic.messages" else _openai(objects)
     if usage.input_tokens is None and usage.output_tokens is None:
         return None
-    if api == "embeddings":
+    if api in ("embeddings", "gemini.embed"):
         return usage if usage.output_tokens is not None else replace(usage, output_tokens=0)
     if not usage.input_tokens and not usage.output_tokens:
         return None  # nothing but zeros is what gateways put where they know nothing: every prompt has tokens
@@ -54,6 +58,27 @@ def _anthropic(objects: list[dict[str, Any]]) -> Usage:
         cached_tokens=read,
         cache_write_tokens=written,
         reasoning_tokens=_last(_inner(objects, "output_tokens_details"), "thinking_tokens"),
+    )
+
+
+def _gemini(objects: list[dict[str, Any]]) -> Usage:
+    """The last object with figures alone: its prompt may grow and its candidates may go while a stream runs. Zeros are
+    left out: where it names a total but no candidates, the rest of the total is the output."""
+    last: dict[str, Any] = next(
+        (one for one in reversed(objects) if one.keys() & {"promptTokenCount", "totalTokenCount"}), {}
+    )
+    asked, tools = _last([last], "promptTokenCount"), _last([last], "toolUsePromptTokenCount")
+    said, thought = _last([last], "candidatesTokenCount"), _last([last], "thoughtsTokenCount")
+    total = _last([last], "totalTokenCount")
+    given = None if asked is None and tools is None else (asked or 0) + (tools or 0)
+    output = None if said is None else said + (thought or 0)
+    if output is None and total is not None and given is not None:
+        output = max(total - given, thought or 0)
+    return Usage(
+        input_tokens=given,
+        output_tokens=output,
+        cached_tokens=_last([last], "cachedContentTokenCount"),
+        reasoning_tokens=thought,
     )
 
 

@@ -5,13 +5,17 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any, get_args
 
 import anthropic
 import openai
 import pytest
+from google import genai
+from google.genai import errors as google_errors
+from google.genai import types as google_types
 
 from penstock.schemas.events import Api, Dialect
-from penstock.wire.ending import kill_ending, refusal, stream_terminal
+from penstock.wire.ending import kill_element, kill_ending, refusal, stream_terminal
 from penstock.wire.sse import EventSplitter
 
 REASON = 'Team "research" has used its budget.\nAsk für more: ai-platform@example.org'
@@ -20,6 +24,7 @@ CHAT = b'{"id":"c","object":"chat.completion.chunk","created":1,"model":"m","cho
 FIRST = b"data: " + CHAT + b"\n\n"
 TEXT = FIRST.replace(b"chat.completion.chunk", b"text_completion").replace(b'"delta":{"content":"Hi"}', b'"text":"Hi"')
 DELTA = b'{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"Hi"}}'
+CANDIDATE = b'data: {"candidates": [{"content": {"parts": [{"text": "Hi"}]}}]}\r\n\r\n'
 EVENT = b"event: content_block_delta\ndata: " + DELTA + b"\n\n"
 
 
@@ -108,6 +113,51 @@ async def test_a_killed_message_raises_in_anthropic() -> None:
         }
 
 
+AIOHTTP = pytest.mark.filterwarnings("ignore:Inheritance class AiohttpClientSession:DeprecationWarning")
+"""google-genai's own, with the aiohttp that it prefers."""
+
+
+def google_client(url: str, **options: Any) -> genai.Client:
+    return genai.Client(api_key="k", http_options=google_types.HttpOptions(base_url=url, **options))
+
+
+@AIOHTTP
+async def test_a_killed_answer_raises_in_google_genai() -> None:
+    async with serving(stream(CANDIDATE + kill_ending("gemini.generate", REASON, "limit_exceeded"))) as server:
+        client, text = google_client(server.url), ""
+        with pytest.raises(google_errors.ClientError) as raised:
+            async for chunk in await client.aio.models.generate_content_stream(model="m", contents="x"):
+                text += chunk.text or ""
+        await client.aio.aclose()
+    assert (text, raised.value.code, raised.value.status) == ("Hi", 403, "PERMISSION_DENIED")
+    assert raised.value.message == REASON
+    assert raised.value.details["error"]["details"][0]["reason"] == "LIMIT_EXCEEDED"
+    assert len(server.requests) == 1
+
+
+@AIOHTTP
+async def test_a_refusal_raises_once_in_google_genai() -> None:
+    async with serving(refused("gemini.generate", "gemini")) as server:
+        client = google_client(server.url)
+        with pytest.raises(google_errors.ClientError) as raised:
+            await client.aio.models.generate_content(model="m", contents="x")
+        with pytest.raises(google_errors.ClientError) as streamed:
+            await anext(await client.aio.models.generate_content_stream(model="m", contents="x"))
+        await client.aio.aclose()
+    for error in (raised.value, streamed.value):
+        assert (error.code, error.status, error.message) == (429, "RESOURCE_EXHAUSTED", REASON)
+        assert error.details["error"]["details"] == [
+            {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "LIMIT_EXCEEDED", "domain": "penstock"},
+            {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "60s"},
+        ]
+    assert len(server.requests) == 2
+
+
+def test_the_last_element_of_an_array_is_the_same_error() -> None:
+    event = kill_ending("gemini.generate", REASON, "budget_exceeded")
+    assert event == b"data: " + kill_element(REASON, "budget_exceeded") + b"\n\n"
+
+
 @pytest.mark.parametrize("dialect", ["openai", "anthropic"])
 async def test_a_refusal_raises_once_in_openai(dialect: Dialect) -> None:
     async with serving(refused("openai.chat", dialect)) as server:
@@ -129,12 +179,15 @@ async def test_a_refusal_raises_once_in_anthropic() -> None:
         assert len(server.requests) == 1
 
 
-@pytest.mark.parametrize("api", ["openai.chat", "openai.completions", "anthropic.messages", "embeddings", "opaque"])
+STREAMED = ("openai.chat", "openai.completions", "openai.responses", "anthropic.messages", "gemini.generate")
+
+
+@pytest.mark.parametrize("api", get_args(Api))
 def test_an_ending_is_whole_events(api: Api) -> None:
     splitter = EventSplitter()
     pieces = splitter.feed(kill_ending(api, REASON, "code"))
     assert splitter.at_border
-    assert bool(pieces) == (api not in ("embeddings", "opaque"))
+    assert bool(pieces) == (api in STREAMED)
 
 
 @pytest.mark.parametrize(
@@ -143,6 +196,8 @@ def test_an_ending_is_whole_events(api: Api) -> None:
         ("openai.chat", "opaque", ("error", "message")),
         ("embeddings", "gemini", ("error", "message")),
         ("anthropic.messages", "openai", ("error", "message")),
+        ("anthropic.count_tokens", "openai", ("error", "message")),
+        ("gemini.generate", "openai", ("error", "message")),
         ("opaque", "openai", ("error", "message")),
         ("opaque", "opaque", ("error", "message")),
         ("opaque", "gemini", ("error", "message")),
@@ -171,6 +226,9 @@ def test_a_refusal_speaks_its_protocol(api: Api, dialect: Dialect, place: tuple[
         ("anthropic.messages", b'event: message_stop\ndata: {"type": "message_stop"}\n\n', True),
         ("anthropic.messages", b'data: {"type":"content_block_delta","delta":{"text":"message_stop"}}\n\n', False),
         ("anthropic.messages", b"data: message_stop\n\n", False),
+        ("gemini.generate", b"\n]", True),
+        ("gemini.generate", b'[{"candidates":[]}', False),
+        ("gemini.generate", CANDIDATE, False),
     ],
 )
 def test_last_event(api: Api, event: bytes, last: bool) -> None:

@@ -11,6 +11,8 @@ from penstock.wire.request import RequestInfo, api_of, read_request
 
 from .conftest import Cassette
 
+VERTEX = "projects/p/locations/europe-west4/publishers/google/models"
+
 
 @pytest.mark.parametrize(
     ("dialect", "path", "api"),
@@ -24,13 +26,35 @@ from .conftest import Cassette
         ("openai", "/v1/messages", "anthropic.messages"),
         ("anthropic", "/v1/chat/completions", "openai.chat"),
         ("anthropic", "/anthropic/v1/messages", "anthropic.messages"),
-        ("anthropic", "/v1/messages/count_tokens", "opaque"),
+        ("anthropic", "/v1/messages/count_tokens", "anthropic.count_tokens"),
+        ("anthropic", "/v1/messages/count_tokens?beta=true", "anthropic.count_tokens"),
+        ("anthropic", "/messages/count_tokens", "anthropic.count_tokens"),
+        ("openai", "/messages/count_tokens", "opaque"),
+        ("anthropic", "/v1/messages/batches/batch_1/cancel", "opaque"),
+        ("gemini", "/v1beta/models/gemini-2.5-flash:generateContent", "gemini.generate"),
+        ("gemini", "/v1/models/gemini-2.5-flash:streamGenerateContent?alt=sse", "gemini.generate"),
+        ("gemini", f"/v1beta1/{VERTEX}/gemini-2.5-pro:streamGenerateContent", "gemini.generate"),
+        ("gemini", "/v1/projects/p/locations/l/endpoints/123:generateContent", "gemini.generate"),
+        ("gemini", "/v1beta/models/gemini-2.5-flash%3AgenerateContent", "gemini.generate"),
+        ("gemini", "/v1beta/models/gemini-2.5-flash:GENERATECONTENT", "gemini.generate"),
+        ("openai", "/v1beta/models/gemini-2.5-flash:generateContent", "gemini.generate"),
+        ("gemini", "/v1beta/models/gemini-2.5-flash:countTokens", "gemini.count_tokens"),
+        ("gemini", "/v1beta/models/gemini-embedding-001:embedContent", "gemini.embed"),
+        ("gemini", "/v1beta/models/gemini-embedding-001:batchEmbedContents", "gemini.embed"),
+        ("gemini", "/v1beta/models/gemini-2.5-flash:batchGenerateContent", "opaque"),
+        ("gemini", "/v1beta/cachedContents", "opaque"),
+        ("gemini", "/v1beta/generateContent", "opaque"),
         ("anthropic", "/v1/messages/batches", "opaque"),
         ("openai", "/v1/threads/abc/messages", "opaque"),
         ("openai", "/v1/responses", "openai.responses"),
         ("gemini", "/v1beta/openai/chat/completions", "openai.chat"),
         ("opaque", "/v1/chat/completions", "opaque"),
         ("openai", "/v1/models", "opaque"),
+        ("openai", "/openai/v1/chat/completions?api-version=preview", "openai.chat"),
+        ("openai", "/openai/deployments/mine/embeddings?api-version=2024-10-21", "embeddings"),
+        ("openai", "/openai/deployments/mine/completions", "openai.completions"),
+        ("openai", "/api/paas/v4/chat/completions", "openai.chat"),
+        ("openai", "/inference/v1/chat/completions", "openai.chat"),
     ],
 )
 def test_path(dialect: Dialect, path: str, api: Api) -> None:
@@ -50,6 +74,30 @@ def test_a_body_that_is_not_read_leaves_what_the_path_says() -> None:
     assert read_request("openai", "POST", "/v1/messages", None) == RequestInfo("anthropic.messages")
 
 
+@pytest.mark.parametrize(
+    ("path", "model", "stream"),
+    [
+        ("/v1beta/models/gemini-2.5-flash:generateContent", "gemini-2.5-flash", False),
+        ("/v1beta/models/Gemini-2.5-flash:streamGenerateContent?alt=sse", "Gemini-2.5-flash", True),
+        (f"/v1/{VERTEX}/gemini-2.5-pro%3AstreamGenerateContent", "gemini-2.5-pro", True),
+        ("/v1beta/models/gemini-embedding-001:batchEmbedContents", "gemini-embedding-001", False),
+        ("/v1beta/models/gemini-2.5-flash:countTokens", "gemini-2.5-flash", False),
+    ],
+)
+def test_google_says_model_and_stream_in_the_path(path: str, model: str, stream: bool) -> None:
+    for body in (None, b"{", b'{"model": "another", "stream": true}'):
+        info = read_request("gemini", "POST", path, body)
+        assert (info.model, info.stream, info.n) == (model, stream, 1)
+
+
+@pytest.mark.parametrize(
+    "config", [{"generationConfig": {"candidateCount": 3}}, {"generation_config": {"candidate_count": 3}}]
+)
+def test_candidates_are_several_replies(config: dict[str, object]) -> None:
+    path = "/v1beta/models/gemini-2.5-flash:generateContent"
+    assert read_request("gemini", "POST", path, json.dumps(config).encode()).n == 3
+
+
 def test_several_prompts_are_several_replies() -> None:
     body = json.dumps({"model": "m", "prompt": ["a", "b"], "n": 2}).encode()
     assert read_request("openai", "POST", "/v1/completions", body).n == 4
@@ -61,14 +109,16 @@ def test_several_prompts_are_several_replies() -> None:
 def test_never_raises(body: object) -> None:
     raw = body if isinstance(body, bytes) else json.dumps({"model": body, "n": body, "stream_options": body}).encode()
     assert read_request("openai", "POST", "/v1/chat/completions", raw).n >= 1
+    config = body if isinstance(body, bytes) else json.dumps({"generationConfig": {"candidateCount": body}}).encode()
+    assert read_request("gemini", "POST", "/v1beta/models/m:generateContent", config).n >= 1
 
 
 def test_recorded_requests(cassettes: list[Cassette]) -> None:
     for one in cassettes:
-        dialect: Dialect = "anthropic" if one.record["provider"] == "anthropic" else "openai"
-        info = read_request(dialect, "POST", one.record["path"], json.dumps(one.request).encode())
+        info = read_request(one.dialect, "POST", one.record["path"], json.dumps(one.request).encode())
         assert info.api == one.api, one.id
         assert info.stream == one.is_stream, one.id
+        assert (info.model or one.record["provider"] == "azure-openai") or not one.record["model"], one.id
 
 
 @pytest.mark.parametrize(
