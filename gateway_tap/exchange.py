@@ -102,6 +102,7 @@ class Exchange:
     headers: dict[str, str] = field(default_factory=dict)
     content_type: str = ""
     content_encoding: str = ""
+    request_encoding: str = ""
     ttft_us: int | None = None
     killed_by: AppliedOrder | None = None
     observed: list[AppliedOrder] = field(default_factory=list)
@@ -140,6 +141,7 @@ class Exchange:
             headers=self.headers,
             content_type=self.content_type,
             content_encoding=self.content_encoding,
+            request_encoding=self.request_encoding,
             started_at_us=self.started_at_us,
             ended_at_us=now_us,
             ttft_us=self.ttft_us,

@@ -45,7 +45,9 @@ def open_exchange(core: Core, request: Request, body: bytes | None, address: str
     chosen = core.routes.choose(request.target)
     path = chosen.path if chosen else request.target.decode("latin-1")
     dialect: Dialect = chosen.route.dialect if chosen else "openai"
-    info = read_request(dialect, request.method, path, _readable(core, request, body))
+    coding = joined(request.headers, request.fields, b"content-encoding").decode("latin-1")
+    readable = decoded(body, coding, core.tap.parse_max_bytes) if body and coding else body
+    info = read_request(dialect, request.method, path, readable)
     credentials = masks.credentials_of(request.headers, path, core.tap.credential_headers)
     known = core.callers.find(credentials, request.fields, address, request.started_at_us)
     caller = known.caller
@@ -70,7 +72,9 @@ def open_exchange(core: Core, request: Request, body: bytes | None, address: str
         span_id=trace.span,
     )
     return Opened(
-        exchange=Exchange(exchange_id, request.started_at_us, request.started_s, caller.identity),
+        exchange=Exchange(
+            exchange_id, request.started_at_us, request.started_s, caller.identity, request_encoding=coding
+        ),
         tape=tape,
         partition=partition,
         chosen=chosen,
@@ -81,14 +85,6 @@ def open_exchange(core: Core, request: Request, body: bytes | None, address: str
         head=head.json(),
         headers=passed_on(request.headers, trace),
     )
-
-
-def _readable(core: Core, request: Request, body: bytes | None) -> bytes | None:
-    """The body without its content coding; None where it cannot be read, or is larger than the tap reads."""
-    if not body or b"content-encoding" not in request.fields:
-        return body
-    coding = joined(request.headers, request.fields, b"content-encoding").decode("latin-1")
-    return decoded(body, coding, core.tap.parse_max_bytes)
 
 
 def judge(core: Core, request: Request, opened: Opened, now_us: int) -> Verdict | None:

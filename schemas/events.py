@@ -100,6 +100,7 @@ class Completion(Contract):
     headers: dict[str, str] = Field(default_factory=dict)
     content_type: str = ""
     content_encoding: str = ""
+    request_encoding: str = Field(default="", description="the Content-Encoding of the request's body")
     usage: list[dict[str, Any]] = Field(
         default_factory=list, description="the provider's usage objects, in order of arrival"
     )

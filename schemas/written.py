@@ -54,6 +54,7 @@ class End(msgspec.Struct, kw_only=True):
     headers: dict[str, str] = EMPTY
     content_type: str = ""
     content_encoding: str = ""
+    request_encoding: str = ""
     usage: list[dict[str, Any]] = []
     chunk_count: int = 0
     request_bytes: int = 0

@@ -7,7 +7,7 @@ caller tries again from what the store says.
 
 import struct
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import clickhouse_connect
@@ -34,6 +34,7 @@ from .rows import (
 )
 from .seen import Place, Seen, copies_among
 from .source import Item
+from .texts import DECODED, Piece, decoded_columns, ended_of, pieces_of, runs
 
 _CONNECT_S: Final = 5
 _ANSWER_S: Final = 60
@@ -53,6 +54,9 @@ WHERE (topic, partition, offset, frame_index) IN (
 ) AND duplicate_of = ''
 """
 """`content` is ordered by exchange and finds the places fast; `events_log` says which of them count."""
+_PIECES: Final = """
+SELECT exchange_id, kind, place, body FROM penstock.bodies WHERE exchange_id IN %(ids)s AND NOT is_decoded
+"""
 
 
 class Store:
@@ -83,6 +87,7 @@ class Store:
                 return 0
             copies = copies_among(fresh, self._first_copies(fresh, seen))
             self._insert(CONTENT, content_columns(fresh, copies))
+            self._decode_bodies(fresh, copies)
             facts = facts_columns(fresh, copies)
             for table in TABLES:
                 if table in facts:
@@ -91,6 +96,19 @@ class Store:
             known.update(marks_after(fresh, marks))
             seen.stored(fresh, copies)
         return len(copies)
+
+    def _decode_bodies(self, fresh: Sequence[Item], copies: Mapping[Place, str]) -> None:
+        """What the encoded bodies of exchanges that end here say. What came in earlier batches is read back."""
+        for run in runs(ended_of(fresh, copies)):
+            here = [piece for one in run if one.events is not None for piece in pieces_of(one.events)]
+            earlier = self._pieces([one.exchange_id for one in run if one.events is None])
+            self._insert(DECODED, decoded_columns(run, [*here, *earlier]))
+
+    def _pieces(self, exchanges: Sequence[str]) -> list[Piece]:
+        if not exchanges:
+            return []
+        found = self._connected().query(_PIECES, parameters={"ids": tuple(exchanges)}, column_formats={"body": "bytes"})
+        return [Piece(*row) for row in found.result_rows]
 
     def revoked(self) -> None:
         """Forgets what was read before a rebalance. A write under way goes on with the old view, which then dies."""

@@ -15,6 +15,7 @@ from .report import Report
 from .sealing import Partition, Place
 from .verify_added import added_content
 from .verify_copies import CopyVerifier
+from .verify_decoded import DecodedVerifier
 from .verify_leaves import Progress, Protected
 
 CHUNK_ROWS: Final = 2000
@@ -36,6 +37,7 @@ class RowVerifier:
         self._progress = progress
         self._acts = Acts()
         self._copies = CopyVerifier(ledger, report)
+        self._decoded = DecodedVerifier(ledger, report)
         self._matched = 0
         self._relied: dict[str, int] = {}
         self._missing: list[tuple[str, str]] = []
@@ -56,6 +58,7 @@ class RowVerifier:
         self._late_acts({partition: place for partition, place in last.items() if text(partition[0]) == AUDIT})
         self._conclude()
         self._copies.finish()
+        self._decoded.finish()
         added_content(self._ledger, last, self._matched, self._report)
         return last
 
@@ -100,7 +103,9 @@ class RowVerifier:
                 if self._content(row, content):
                     fine.append(content)
         topic = text(chunk[0].topic)
-        if topic != TRAFFIC:
+        if topic == TRAFFIC:
+            self._decoded.feed(fine)
+        else:
             self._copies.feed(topic, fine)
         for row in wanted.values():
             self._gone(text(row.exchange_id), str(row.position), "its content is missing, and no erasure names it")

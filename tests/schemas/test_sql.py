@@ -124,6 +124,24 @@ def test_a_stream_is_its_deltas_joined(writer: Writer) -> None:
     assert writer.read("completion_text") == ("Hello\n wörld",)
 
 
+def test_decoded_texts_are_read_in_place_of_what_came(writer: Writer) -> None:
+    writer.prompt(b"\x1f\x8bpacked")
+    writer.content("chunk", b"\x1f\x8bmore\n\ndata: {}")
+    rows = [
+        ("prompt", b'{"messages":[{"content":'),
+        ("prompt", b'"hi"}]}'),
+        ("chunk", chat("Hel")),
+        ("chunk", chat("lo")),
+    ]
+    writer.client.insert(
+        "penstock.decoded",
+        [[writer.exchange, kind, seq, body] for seq, (kind, body) in enumerate(rows)] * 2,
+        column_names=["exchange_id", "kind", "seq", "body"],
+    )
+    writer.facts()
+    assert writer.read("prompt_text", "completion_text") == ("hi", "Hello")
+
+
 def test_several_choices_come_one_after_another(writer: Writer) -> None:
     for event in (chat("a", 0), chat("x", 1), chat("b", 0), chat("y", 1)):
         writer.content("chunk", event)

@@ -8,6 +8,7 @@ from penstock.schemas import frames, topics
 from penstock.schemas.ids import new_exchange_id, rfc3339
 from penstock.streams.source import Source
 
+SALT_TEXT = base64.b64encode(bytes(16))
 AT_US = 1_795_500_000_000_000
 
 

@@ -27,7 +27,7 @@ from penstock.trail.verify import verify
 
 TRAFFIC = "penstock.traffic.v1"
 AT_US = 1_795_500_000_000_000
-TABLES = ("events_log", "content", "leaves", "checkpoints", *facts.TABLES)
+TABLES = ("events_log", "content", "decoded", "leaves", "checkpoints", *facts.TABLES)
 _ORDER: dict[str, Any] = {
     "order_id": "o",
     "scope": "team:red",
