@@ -78,6 +78,7 @@ def build(settings: Settings, publisher: Publisher, clock: Clock) -> Core:
         deadlines=deadlines,
         turn=turn,
         policy_version=policy.version,
+        asks_usage=policy.usage.ask_providers,
         room=_room(settings.tap.max_connections),
         on_journal_full=policy.failures.on_journal_full,
     )

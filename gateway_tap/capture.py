@@ -10,10 +10,11 @@ from typing import Any
 
 from penstock.schemas.events import Api
 from penstock.schemas.frames import PART_MAX_BYTES
+from penstock.wire.asked_usage import only_usage
 from penstock.wire.decode import codings
 from penstock.wire.ending import kill_element, kill_ending
 from penstock.wire.json_array import ArraySplitter, between_elements
-from penstock.wire.sse import EventSplitter
+from penstock.wire.sse import EventSplitter, event_data
 
 from .reply import ReplyReader
 from .tape import Tape
@@ -33,6 +34,7 @@ class Capture:
         "_splitter",
         "_tape",
         "bytes",
+        "withholding",
     )
 
     def __init__(self, tape: Tape, api: Api, *, sse: bool, encoding: bytes, array: bool = False) -> None:
@@ -50,6 +52,7 @@ class Capture:
         self._client: Any = None
         self._client_bytes = 0
         self._mid_event = False
+        self.withholding = False
         self.bytes = 0
 
     @property
@@ -80,6 +83,29 @@ class Capture:
         if self._splitter.rest_bytes:
             self._ahead(data, events)
         return events
+
+    def withhold_usage(self) -> None:
+        """The tap has asked for usage: of a stream, the client gets whole events, without the one that brings it."""
+        self.withholding = self._splitter is not None
+        if self.withholding:
+            self._part()
+
+    def answer_asked(self, data: bytes, stamp: bytes, *, ended: bool) -> list[bytes]:
+        """As `answer`, while withholding: returns the events that are the client's. `ended`: its body is complete, so
+        that what no blank line ends is an event as well."""
+        assert self._splitter is not None
+        self._count(data)
+        events = self._splitter.feed(data)
+        rest = self._splitter.finish() if ended else b""
+        given: list[bytes] = []
+        for event in [*events, rest] if rest else events:
+            hidden = only_usage(event_data(event))
+            self._record([event], stamp, withheld=hidden)
+            if not hidden:
+                given.append(event)
+                self._client.update(event)
+                self._client_bytes += len(event)
+        return given
 
     def cut(self, data: bytes, stamp: bytes) -> int | None:
         """Upstream bytes that came after a kill was decided in the middle of an event. The bytes up to that event's end
@@ -126,7 +152,7 @@ class Capture:
             return
         rest = self._splitter.finish()
         if rest:
-            self._record([rest], stamp)
+            self._record([rest], stamp, withheld=self.withholding)
 
     def figures(self) -> dict[str, Any]:
         """Members of `Completion` that this side knows."""

@@ -51,6 +51,7 @@ class Core:
     deadlines: Deadlines
     turn: Turn
     policy_version: str
+    asks_usage: bool
     room: int
     running: "dict[str, Relay]" = field(default_factory=dict)
     clients: "set[Downstream]" = field(default_factory=set)

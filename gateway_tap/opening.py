@@ -7,6 +7,7 @@ from penstock.schemas.events import Dialect
 from penstock.schemas.ids import new_exchange_id
 from penstock.schemas.written import Head
 from penstock.wire import masks
+from penstock.wire.asked_usage import ADDED, with_usage_asked
 from penstock.wire.decode import decoded
 from penstock.wire.request import RequestInfo, read_request
 from penstock.wire.trace import PARENT_NAME, passed_on, trace_of
@@ -25,7 +26,7 @@ from .tape import Tape
 @dataclass(slots=True)
 class Opened:
     """An exchange at its beginning. `chosen` is None where no upstream can take the request; `headers` are those that
-    it gets."""
+    it gets, and `asked` its body where the tap has asked for more than the client did."""
 
     exchange: Exchange
     tape: Tape
@@ -37,6 +38,7 @@ class Opened:
     scopes: list[str]
     head: bytes
     headers: Headers = field(repr=False)
+    asked: bytes | None = field(repr=False)
 
 
 def open_exchange(core: Core, request: Request, body: bytes | None, address: str) -> Opened:
@@ -53,6 +55,7 @@ def open_exchange(core: Core, request: Request, body: bytes | None, address: str
     caller = known.caller
     trace = trace_of(joined(request.headers, request.fields, PARENT_NAME), core.trace_ids())
     tape, partition = core.tape(exchange_id, caller.identity.key_id, credentials)
+    asked = with_usage_asked(info.api, body) if body and info.stream and core.asks_usage else None
     head = Head(
         method=request.method,
         path=masks.mask_path(path),
@@ -67,6 +70,7 @@ def open_exchange(core: Core, request: Request, body: bytes | None, address: str
         mode=core.tap.mode,
         audit=core.tap.audit,
         policy_version=core.policy_version,
+        added=[ADDED] if asked else [],
         trace_id=trace.trace_id,
         parent_span_id=trace.parent,
         span_id=trace.span,
@@ -83,8 +87,14 @@ def open_exchange(core: Core, request: Request, body: bytes | None, address: str
         caller=caller,
         scopes=[*known.scopes, f"model:{info.model}"] if info.model else [*known.scopes],
         head=head.json(),
-        headers=passed_on(request.headers, trace),
+        headers=_plain(passed_on(request.headers, trace)) if asked else passed_on(request.headers, trace),
+        asked=asked,
     )
+
+
+def _plain(headers: Headers) -> Headers:
+    """`headers` that take no content coding: of an encoded stream nothing could be withheld."""
+    return [pair for pair in headers if pair[0].lower() != b"accept-encoding"]
 
 
 def judge(core: Core, request: Request, opened: Opened, now_us: int) -> Verdict | None:

@@ -10,6 +10,7 @@ import asyncio
 from typing import Final
 
 from penstock.wire import masks
+from penstock.wire.ending import stream_terminal
 
 from . import admission
 from .admission import Verdict
@@ -130,7 +131,7 @@ class Relay:
         self._upstream = upstream
         upstream.call(
             self,
-            self._upload.start(chosen, self._opened.headers),
+            self._upload.start(chosen, self._opened.headers, self._opened.asked),
             whole=self._upload.complete,
             head_only=self._request.method == "HEAD",
             now_s=self._core.clock.monotonic_s(),
@@ -157,6 +158,8 @@ class Relay:
         info = self._opened.info
         array = info.stream and info.api == "gemini.generate" and not sse and answer.status < 400
         self._capture = Capture(self._tape, info.api, sse=sse, encoding=encoding, array=array)
+        if self._opened.asked is not None:
+            self._capture.withhold_usage()
         self._delivery.head(answer.status, answer.reason, answer.headers, answer.length, exchange.id)
 
     def upstream_read(self, data: bytes, ended: bool) -> None:
@@ -170,7 +173,9 @@ class Relay:
             return
         if data and exchange.ttft_us is None:
             exchange.ttft_us = int((clock.monotonic_s() - exchange.started_s) * 1_000_000)
-        if self._core.strict:
+        if capture.withholding:
+            self._give_asked(capture, data, ended, stamp)
+        elif self._core.strict:
             self._give_strict(capture, data, ended, stamp)
         else:
             if data:
@@ -250,6 +255,20 @@ class Relay:
         if cut or not ended:
             self._delivery.give(data[:cut])
         self._delivery.hold(data[cut:])
+
+    def _give_asked(self, capture: Capture, data: bytes, ended: bool, stamp: bytes) -> None:
+        """Whole events alone, without the one that only our asking brought; in audit strict the last ones wait."""
+        events = capture.answer_asked(data, stamp, ended=ended)
+        if self._core.strict and not self._delivery.holding:
+            api = self._opened.info.api
+            last = next((at for at, event in enumerate(events) if stream_terminal(api, event)), None)
+            last = (0 if ended else len(events)) if last is None else last
+            self._delivery.give(b"".join(events[:last]))
+            self._delivery.hold(b"".join(events[last:]))
+        elif self._core.strict:
+            self._delivery.hold(b"".join(events))
+        else:
+            self._delivery.give(b"".join(events))
 
     # ── orders ──
 

@@ -28,15 +28,16 @@ class Upload:
         if whole:
             self._count(whole)
 
-    def start(self, chosen: Chosen, headers: Headers) -> bytes:
-        """The head for the upstream, with these `headers`, and all of the body that is known."""
+    def start(self, chosen: Chosen, headers: Headers, asked: bytes | None = None) -> bytes:
+        """The head for the upstream, with these `headers`, and all of the body that is known. `asked`: the whole body
+        as the upstream is to get it, where that is not as the client sent it."""
         request = self._request
-        length = request.content_length
-        if self.whole is not None and not request.bodiless:
-            length = len(self.whole)
+        length, whole = request.content_length, self.whole if asked is None else asked
+        if whole is not None and not request.bodiless:
+            length = len(whole)
         head = request_head(request.method, chosen.target, chosen.route.authority, headers, length, self._chunked)
         waiting, self.waiting = self.waiting, b""
-        return head + (self.whole if self.whole is not None else waiting)
+        return head + (whole if whole is not None else waiting)
 
     def piece(self, data: bytes) -> bytes:
         """More of the body; returns it framed."""

@@ -61,6 +61,7 @@ class PromptHead(Contract):
     mode: Literal["observe", "enforce"]
     audit: Literal["journal", "strict", "besteffort"]
     policy_version: str = ""
+    added: list[str] = Field(default_factory=list, description="what the tap added to the request, by member")
     trace_id: str = Field(default="", description="W3C trace id: the caller's, or a new one")
     parent_span_id: str = Field(default="", description="the caller's span; empty where the trace begins here")
     span_id: str = Field(default="", description="our own span: what the upstream was told as its parent")

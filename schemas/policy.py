@@ -76,6 +76,13 @@ class Failures(Strict):
     control_loss_after_s: Annotated[int, Field(ge=1)] = 30
 
 
+class Usage(Strict):
+    """`ask_providers`: streams of OpenAI's kind are asked for their usage where the client did not, and what only that
+    brings is withheld from the client."""
+
+    ask_providers: bool = False
+
+
 class Policy(Strict):
     """The whole file. An absent file is `Policy.nothing()`: record everything, limit nothing."""
 
@@ -83,6 +90,7 @@ class Policy(Strict):
     version: Annotated[str, Field(min_length=1, max_length=64)]
     limits: tuple[Limit, ...] = ()
     keys: tuple[KeyRecord, ...] = ()
+    usage: Usage = Usage()
     failures: Failures = Failures()
 
     @field_validator("version", mode="before")

@@ -31,6 +31,7 @@ class Head(msgspec.Struct, kw_only=True):
     mode: str
     audit: str
     policy_version: str = ""
+    added: list[str] = []
     trace_id: str = ""
     parent_span_id: str = ""
     span_id: str = ""
