@@ -1,6 +1,6 @@
 """A field of a multipart form (RFC 7578), found without taking the form apart: files in it may be large.
 
-The boundary is the form's own first line (RFC 2046, 5.1.1). Of a repeated field the last counts, as most servers have it.
+The boundary is the form's own first line (RFC 2046, 5.1.1). Of a repeated field the last counts, as for most servers.
 """
 
 import re

@@ -14,6 +14,7 @@ import msgspec
 
 from penstock.schemas.events import Api, Dialect
 
+from .form import form_field
 from .lenient import label, members
 
 N_MAX: Final = 1024
@@ -88,7 +89,7 @@ def read_request(dialect: Dialect, method: str, path: str, body: bytes | None) -
     api = api_of(dialect, method, path)
     if api in _OF_GOOGLE:
         return _google(api, path, body)
-    content = _content(api, body) if api != "opaque" and body else {}
+    content = _content(api, body) if body and dialect != "opaque" else {}
     options = content.get("stream_options")
     return RequestInfo(
         api=api,
@@ -122,6 +123,8 @@ _read_asked: Final = msgspec.json.Decoder(_Asked).decode
 
 
 def _content(api: Api, body: bytes) -> dict[str, Any]:
+    if api == "opaque" and not body.lstrip().startswith(b"{"):
+        return {"model": form_field(body, "model")}
     if api != "openai.completions":
         try:
             asked = _read_asked(body)

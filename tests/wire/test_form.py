@@ -1,4 +1,3 @@
-import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,7 +9,17 @@ FIELDS = st.dictionaries(st.text("abcdef", min_size=1, max_size=6), st.text("xyz
 
 
 def form(fields: dict[str, str], files: dict[str, tuple[str, bytes]]) -> bytes:
-    return httpx.Request("POST", "http://a.example", data=fields, files=files).read()
+    """A form as clients write it."""
+    parts = [(f'form-data; name="{name}"', "", value.encode()) for name, value in fields.items()]
+    parts += [
+        (f'form-data; name="{name}"; filename="{file}"', "Content-Type: audio/wav\r\n", content)
+        for name, (file, content) in files.items()
+    ]
+    body = b"".join(
+        f"--f1e2d3\r\nContent-Disposition: {disposition}\r\n{more}\r\n".encode() + content + b"\r\n"
+        for disposition, more, content in parts
+    )
+    return body + b"--f1e2d3--\r\n"
 
 
 @given(FIELDS, st.text("gpt-4o1é", min_size=1, max_size=12), st.binary(max_size=200))
