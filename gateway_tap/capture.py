@@ -154,6 +154,11 @@ class Capture:
         if rest:
             self._record([rest], stamp, withheld=self.withholding)
 
+    @property
+    def trouble(self) -> str:
+        """What is wrong with an answer that is over: it holds an error in its provider's own words. Else empty."""
+        return "the upstream reported an error in its answer" if self._reply.failed else ""
+
     def figures(self) -> dict[str, Any]:
         """Members of `Completion` that this side knows."""
         upstream, said = self._digest.hexdigest(), self._reply.figures()

@@ -109,7 +109,8 @@ class Exchange:
     retried: list[str] = field(default_factory=list)
 
     def step(self, step: Step, reason: str = "") -> None:
-        """Moves on by the table, and notes the outcome where `step` decides it. IllegalStep is our own fault."""
+        """Moves on by the table, and notes the outcome where `step` decides it (an answer with a `reason` is one that
+        failed). IllegalStep is our own fault."""
         try:
             self.state = TABLE[self.state, step]
         except KeyError:
@@ -117,7 +118,7 @@ class Exchange:
         if self.outcome is None:
             self.outcome = _ENDS.get(step)
             if step is Step.ANSWERED:
-                self._answered()
+                self._answered(reason)
             elif self.outcome is not None:
                 self.reason = reason
 
@@ -153,8 +154,7 @@ class Exchange:
             **figures,
         ).json()
 
-    def _answered(self) -> None:
+    def _answered(self, reason: str) -> None:
         if self.upstream_status >= 400:
-            self.outcome, self.reason = "upstream_error", f"upstream status {self.upstream_status}"
-        else:
-            self.outcome, self.reason = "completed", ""
+            reason = f"upstream status {self.upstream_status}"
+        self.outcome, self.reason = "upstream_error" if reason else "completed", reason

@@ -184,7 +184,7 @@ class Relay:
         if ended:
             self._upstream = None
             capture.end(stamp)
-            exchange.step(Step.ANSWERED)
+            exchange.step(Step.ANSWERED, capture.trouble)
             self._finish()
 
     def upstream_lost(self, reason: str, timeout: bool, cause: Cause) -> None:

@@ -77,13 +77,15 @@ class ReplyReader:
         closed = self._splitter.closing(text) if isinstance(self._splitter, ArraySplitter) else text
         return self._decoder.ending(closed)
 
+    @property
+    def failed(self) -> bool:
+        """The reply, which is over, says itself that it failed, whatever its status was."""
+        self._read_rest()
+        return self._reader.has_error
+
     def figures(self) -> dict[str, Any]:
         """Members of `Completion`: usage, finish_reason, model, response_id. The reply is over."""
-        if self._body and not self._overflow:
-            self._reader.feed_body(b"".join(self._body))
-            self._body = []
-        if self._splitter is not None and (rest := self._splitter.finish()):
-            self.events([rest])
+        self._read_rest()
         reader = self._reader
         return {
             "usage": reader.usage,
@@ -91,6 +93,13 @@ class ReplyReader:
             "model": reader.model or "",
             "response_id": reader.response_id or "",
         }
+
+    def _read_rest(self) -> None:
+        if self._body and not self._overflow:
+            self._reader.feed_body(b"".join(self._body))
+            self._body = []
+        if self._splitter is not None and (rest := self._splitter.finish()):
+            self.events([rest])
 
     def _text(self, text: bytes) -> None:
         self._size += len(text)

@@ -26,6 +26,7 @@ class _OpenAI(msgspec.Struct):
     choices: list[_Choice] | None = None
     usage: dict[str, Any] | None = None
     x_groq: msgspec.Raw | None = None
+    error: msgspec.Raw | None = None
 
 
 _READ: Final = msgspec.json.Decoder(_OpenAI).decode
@@ -60,7 +61,7 @@ class TellingReader(Said):
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                 pass
             else:
-                if said.x_groq is None:
+                if said.x_groq is None and said.error is None:
                     self._take(said)
                     return
         self._take_whole(whole)
@@ -81,3 +82,4 @@ class TellingReader(Said):
         for usage in reader.usage:
             self.use(usage)
         reader.usage = []
+        self.error(reader.has_error)

@@ -27,6 +27,13 @@ def test_an_error_of_the_upstream_is_an_outcome_of_its_own() -> None:
     assert (one.outcome, one.reason) == ("upstream_error", "upstream status 429")
 
 
+def test_an_answer_that_says_that_it_failed_is_no_completed_one() -> None:
+    one = exchange(State.ANSWERING)
+    one.upstream_status = 200
+    one.step(Step.ANSWERED, "the upstream reported an error in its answer")
+    assert (one.outcome, one.reason) == ("upstream_error", "the upstream reported an error in its answer")
+
+
 @pytest.mark.parametrize("state", list(State))
 @pytest.mark.parametrize("step", list(Step))
 def test_every_pair_is_either_in_the_table_or_refused(state: State, step: Step) -> None:

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given
@@ -13,7 +13,7 @@ from penstock.wire.chunk import ChunkReader
 from penstock.wire.sse import EventSplitter
 from penstock.wire.telling import TellingReader
 
-APIS: tuple[Api, ...] = ("openai.chat", "openai.completions", "embeddings", "anthropic.messages", "opaque")
+APIS: tuple[Api, ...] = get_args(Api)
 SCALAR = (
     st.none() | st.booleans() | st.integers(-5, 9) | st.floats(allow_nan=False) | st.sampled_from(["stop", "m", ""])
 )
@@ -36,7 +36,7 @@ REPLY = st.fixed_dictionaries(
 
 
 def said(reader: ChunkReader | TellingReader) -> tuple[Any, ...]:
-    return reader.usage, reader.finish_reason, reader.model, reader.response_id
+    return reader.usage, reader.finish_reason, reader.model, reader.response_id, reader.has_error
 
 
 @given(st.sampled_from(APIS), st.lists(REPLY, max_size=4))
@@ -55,12 +55,12 @@ def test_it_never_raises(api: Api, data: bytes) -> None:
     TellingReader(api).feed_body(data)
 
 
-@pytest.mark.parametrize("name", ["openai-chat", "other-providers", "anthropic-messages", "openai-responses"])
+@pytest.mark.parametrize("name", ["openai-chat", "other-providers", "anthropic-messages", "openai-responses", "gemini"])
 def test_both_readers_agree_on_what_was_recorded(shared: Path, name: str) -> None:
     for kind in ("json", "stream"):
         for line in (shared / "data" / "cassettes" / f"{name}-{kind}.jsonl").read_text().splitlines():
             body = json.loads(line)["response_body"].encode()
-            for api in ("openai.chat", "anthropic.messages"):
+            for api in ("openai.chat", "anthropic.messages", "gemini.generate"):
                 lean, whole = TellingReader(api), ChunkReader(api)
                 if kind == "stream":
                     splitter = EventSplitter()
