@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from penstock.schemas import frames
-from penstock.schemas.events import AppliedOrder, Completion, Identity, PromptHead, TapStarted
+from penstock.schemas.events import AppliedOrder, Completion, Dialect, Identity, PromptHead, TapStarted
 from penstock.schemas.ids import new_exchange_id, rfc3339
 from penstock.schemas.policy import Limit
 from penstock.streams.decisions import Rules
@@ -16,6 +16,15 @@ T0_US = 1_795_500_000_000_000
 SALT = base64.b64encode(bytes(16))
 TAP = "tap-t"
 WORD = " a"
+PLACES: dict[str, tuple[str, Dialect]] = {
+    "openai.chat": ("/v1/chat/completions", "openai"),
+    "anthropic.messages": ("/v1/messages", "anthropic"),
+    "anthropic.count_tokens": ("/v1/messages/count_tokens", "anthropic"),
+    "gemini.generate": ("/v1beta/models/{model}:streamGenerateContent", "gemini"),
+    "gemini.count_tokens": ("/v1beta/models/{model}:countTokens", "gemini"),
+    "gemini.embed": ("/v1beta/models/{model}:batchEmbedContents", "gemini"),
+}
+"""Path and dialect of each api."""
 
 
 def limit(**given: Any) -> Limit:
@@ -54,11 +63,12 @@ class Talk:
         self, text: str = "hello", *, body: bytes = b"", headers: Mapping[str, str] | None = None
     ) -> list[bytes]:
         """The head and the one part of the request's body: `body`, or a chat that says `text`."""
+        path, dialect = PLACES.get(self.api, PLACES["openai.chat"])
         head = PromptHead(
             method="POST",
-            path="/v1/messages" if self.api == "anthropic.messages" else "/v1/chat/completions",
-            upstream="anthropic" if self.api == "anthropic.messages" else "openai",
-            dialect="anthropic" if self.api == "anthropic.messages" else "openai",
+            path=path.format(model=self.model),
+            upstream=dialect,
+            dialect=dialect,
             api=self.api,
             model=self.model,
             stream=True,
