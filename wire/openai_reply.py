@@ -1,7 +1,7 @@
 """Replies of OpenAI's chat completions, completions and embeddings, and of those who speak like it.
 
 Members follow OpenAI's API reference, and what other providers of the protocol add: `reasoning`, `reasoning_content`,
-`x_groq.usage`, content in parts.
+`reasoning_details`, `x_groq`, content in parts; a chunk of `"object": "error"` is vLLM's.
 """
 
 from .lenient import dumped
@@ -11,10 +11,11 @@ from .said import Members, Said, dict_of, dicts_of, index_of
 def read_openai(said: Said, content: Members) -> None:
     """One chunk, or a whole answer."""
     said.about(content.get("id"), content.get("model"))
-    said.error(content.get("error"))
+    groq = dict_of(content.get("x_groq"))
+    said.error(content.get("error") or groq.get("error") or content.get("object") == "error")
     for choice in dicts_of(content.get("choices")):
         _choice(said, index_of(choice), choice)
-    said.use(dict_of(content.get("x_groq")).get("usage"))
+    said.use(groq.get("usage"))
     said.use(content.get("usage"))
 
 
@@ -35,12 +36,23 @@ def _delta(said: Said, choice: int, delta: Members) -> None:
     else:
         _parts(said, choice, content)
     said.text(f"{choice}/refusal", delta.get("refusal"))
-    said.text(f"{choice}/reasoning", delta.get("reasoning_content") or delta.get("reasoning"))
+    _reasoning(said, f"{choice}/reasoning", delta)
     if "function_call" in delta:
         _call(said, f"{choice}/tool/0", delta["function_call"])
     for place, call in enumerate(dicts_of(delta.get("tool_calls"))):
         index = call.get("index")
         _call(said, f"{choice}/tool/{index if isinstance(index, int) else place}", call.get("function"))
+
+
+def _reasoning(said: Said, channel: str, delta: Members) -> None:
+    """One text under several names: `reasoning_content` (DeepSeek), `reasoning` (Groq, Cerebras), `reasoning_details`
+    (OpenRouter beside `reasoning`, Snowflake alone)."""
+    text = delta.get("reasoning_content") or delta.get("reasoning")
+    if text:
+        said.text(channel, text)
+        return
+    for detail in dicts_of(delta.get("reasoning_details")):
+        said.text(channel, detail.get("text") or detail.get("summary"))
 
 
 def _parts(said: Said, choice: int, parts: object) -> None:

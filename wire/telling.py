@@ -27,6 +27,7 @@ class _OpenAI(msgspec.Struct):
     usage: dict[str, Any] | None = None
     x_groq: msgspec.Raw | None = None
     error: msgspec.Raw | None = None
+    object: str | None = None
 
 
 _READ: Final = msgspec.json.Decoder(_OpenAI).decode
@@ -61,7 +62,7 @@ class TellingReader(Said):
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                 pass
             else:
-                if said.x_groq is None and said.error is None:
+                if said.x_groq is None and said.error is None and said.object != "error":
                     self._take(said)
                     return
         self._take_whole(whole)

@@ -28,6 +28,7 @@ REPLY = st.fixed_dictionaries(
         "usage": USAGE,
         "x_groq": SCALAR | st.fixed_dictionaries({"usage": USAGE}),
         "error": SCALAR,
+        "object": SCALAR | st.just("error"),
         "type": st.sampled_from(["message", "message_start", "message_delta", 3]),
         "message": st.fixed_dictionaries({}, optional={"id": SCALAR, "model": SCALAR, "usage": USAGE}),
         "delta": st.fixed_dictionaries({}, optional={"stop_reason": SCALAR}),
