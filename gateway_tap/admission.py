@@ -1,14 +1,20 @@
 """Pure: whether a new request may go to its upstream. Mode observe never refuses; it says what would have been done."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from penstock.schemas.events import AppliedOrder
+from penstock.schemas.policy import Policy
 
 from .exchange import Step
 from .identity import Caller
 from .orders import Orders, Standing
 from .refuse import Refusal, not_ready
+
+UNREAD_MODEL: Final = (
+    "the policy limits models, and the model of this request cannot be read: name it in a body that is JSON or a form, "
+    "not encoded in a way unknown here, and no larger than tap.parse_max_bytes"
+)
 
 
 @dataclass(slots=True)
@@ -76,21 +82,37 @@ def _code(standing: Standing) -> str:
     return "budget_exceeded" if standing.order.limit_scope else "blocked_by_policy"
 
 
+def asks_model(policy: Policy) -> bool:
+    """Whether a request whose model nobody can read is refused: it would pass by the limits of `model:` scopes."""
+    limited = any(limit.scope.startswith("model:") for limit in policy.limits)
+    return limited and policy.failures.on_unread_model == "deny"
+
+
+def unread_model(now_us: int, *, observed: bool) -> Verdict:
+    """The refusal of a request that names no model, or none that can be read."""
+    order = _own_order("model:", UNREAD_MODEL, now_us, observed=observed)
+    return Verdict(Step.BLOCK, UNREAD_MODEL, Refusal(400, UNREAD_MODEL, "model_not_readable"), order)
+
+
 def _unavailable(what: str) -> Verdict:
     refusal = not_ready(what)
     return Verdict(Step.FAULT, refusal.message, refusal)
 
 
 def _key_refused(caller: Caller, now_us: int, *, observed: bool) -> Verdict:
-    scope = f"key:{caller.identity.key_id}"
-    order = AppliedOrder(
-        order_id=f"{scope}/{caller.refused}",
+    order = _own_order(f"key:{caller.identity.key_id}", caller.refused, now_us, observed=observed)
+    return Verdict(Step.BLOCK, caller.refused, Refusal(401, caller.refused, "invalid_api_key"), order)
+
+
+def _own_order(scope: str, reason: str, now_us: int, *, observed: bool) -> AppliedOrder:
+    """A refusal that no order of the meter's asks for, as an order."""
+    return AppliedOrder(
+        order_id=f"{scope}/{reason}",
         scope=scope,
-        reason=caller.refused,
+        reason=reason,
         epoch=0,
         decided_at_us=now_us,
         received_at_us=now_us,
         applied_at_us=now_us,
         observed=observed,
     )
-    return Verdict(Step.BLOCK, caller.refused, Refusal(401, caller.refused, "invalid_api_key"), order)

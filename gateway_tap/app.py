@@ -27,7 +27,7 @@ from penstock.schemas.settings import Settings
 
 from . import gauges
 from .admin import Admin
-from .admission import Gate
+from .admission import Gate, asks_model
 from .clock import Clock
 from .control import Control
 from .core import Core
@@ -79,6 +79,7 @@ def build(settings: Settings, publisher: Publisher, clock: Clock) -> Core:
         turn=turn,
         policy_version=policy.version,
         asks_usage=policy.usage.ask_providers,
+        asks_model=asks_model(policy),
         room=_room(settings.tap.max_connections),
         on_journal_full=policy.failures.on_journal_full,
     )

@@ -37,14 +37,16 @@ class Capture:
         "withholding",
     )
 
-    def __init__(self, tape: Tape, api: Api, *, sse: bool, encoding: bytes, array: bool = False) -> None:
+    def __init__(
+        self, tape: Tape, api: Api, *, sse: bool, encoding: bytes, array: bool = False, reports: bool = False
+    ) -> None:
         self._tape = tape
         coding = encoding.decode("latin-1")
         plain = not codings(coding)
         if not plain:
             tape.encoded(coding)
         self._api, self._array = api, array
-        self._reply = ReplyReader(api, sse, coding, array=array)
+        self._reply = ReplyReader(api, sse, coding, array=array, reports=reports)
         self._splitter: EventSplitter | ArraySplitter | None = None
         if plain and (sse or array):
             self._splitter = EventSplitter(PART_MAX_BYTES) if sse else ArraySplitter(PART_MAX_BYTES)

@@ -52,6 +52,7 @@ class Core:
     turn: Turn
     policy_version: str
     asks_usage: bool
+    asks_model: bool
     room: int
     running: "dict[str, Relay]" = field(default_factory=dict)
     clients: "set[Downstream]" = field(default_factory=set)

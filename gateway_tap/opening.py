@@ -12,7 +12,7 @@ from penstock.wire.decode import decoded
 from penstock.wire.request import RequestInfo, read_request
 from penstock.wire.trace import PARENT_NAME, passed_on, trace_of
 
-from .admission import Verdict, admit
+from .admission import Verdict, admit, unread_model
 from .core import Core
 from .exchange import Exchange, Step
 from .headers import Headers, joined
@@ -107,5 +107,7 @@ def judge(core: Core, request: Request, opened: Opened, now_us: int) -> Verdict 
         known = ", ".join(f"/{name}/" for name in core.routes.names) or "none"
         message = f"no upstream takes this path; configured are: {known}"
         return Verdict(Step.FAULT, message, Refusal(404, message, "no_upstream"))
+    if core.asks_model and opened.info.names and not opened.info.model:
+        return unread_model(now_us, observed=not core.gate.enforcing)
     room = not core.asks_for_room or core.publisher.has_room
     return admit(core.gate, core.orders, opened.caller, opened.scopes, room, now_us)

@@ -157,7 +157,7 @@ class Relay:
         sse = content_type[:17].lower() == b"text/event-stream"
         info = self._opened.info
         array = info.stream and info.api == "gemini.generate" and not sse and answer.status < 400
-        self._capture = Capture(self._tape, info.api, sse=sse, encoding=encoding, array=array)
+        self._capture = Capture(self._tape, info.api, sse=sse, encoding=encoding, array=array, reports=info.reports)
         if self._opened.asked is not None:
             self._capture.withhold_usage()
         self._delivery.head(answer.status, answer.reason, answer.headers, answer.length, exchange.id)

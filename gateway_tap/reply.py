@@ -26,8 +26,10 @@ class ReplyReader:
 
     __slots__ = ("_body", "_decoder", "_events", "_feed", "_overflow", "_reader", "_size", "_splitter")
 
-    def __init__(self, api: Api, sse: bool, content_encoding: str, *, array: bool = False) -> None:
-        self._reader = reader = TellingReader(api)
+    def __init__(
+        self, api: Api, sse: bool, content_encoding: str, *, array: bool = False, reports: bool = False
+    ) -> None:
+        self._reader = reader = TellingReader(api, reports=reports)
         self._feed = reader.feed_element if array else reader.feed_event
         self._events = 0
         self._body: list[bytes] = []

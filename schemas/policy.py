@@ -72,6 +72,7 @@ class Failures(Strict):
 
     on_control_loss: Literal["allow", "deny_new", "deny_all"] = "allow"
     on_journal_full: Literal["drop_with_gap", "refuse", "wait"] = "drop_with_gap"
+    on_unread_model: Literal["allow", "deny"] = "deny"
     on_verdict_timeout: Literal["allow", "deny"] = "allow"
     control_loss_after_s: Annotated[int, Field(ge=1)] = 30
 

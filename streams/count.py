@@ -4,7 +4,7 @@ Feeding an event again changes nothing, so a frame that is read twice, or a whol
 earlier offset, gives the same state.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import orjson
@@ -94,8 +94,9 @@ class Exchange:
 
     def _prompt(self, event: Event) -> None:
         if event.part == 0:
-            self.head = read_value(PromptHead, event.body)
-            self.request = RequestInfo(api=self.head.api, model=self.head.model, stream=self.head.stream)
+            head = self.head = read_value(PromptHead, event.body)
+            asked = read_request(head.dialect, head.method, head.path, None)
+            self.request = replace(asked, api=head.api, model=head.model, stream=head.stream)
             return
         body = event.body
         self.request_bytes += len(body)
@@ -148,7 +149,13 @@ class Exchange:
             self._count_prompt()
         self.chunk_count += 1
         if self.reply is None:
-            self.reply = Reply(self.request.api, self.model, self._max_bytes, guess=self.prefix_unseen)
+            self.reply = Reply(
+                self.request.api,
+                self.model,
+                self._max_bytes,
+                guess=self.prefix_unseen,
+                reports=self.request.reports,
+            )
         self.reply.feed(event)
 
     def _end(self, event: Event) -> None:

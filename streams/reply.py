@@ -40,11 +40,14 @@ class Reply:
 
     A stream of events, or of an array's elements, is read as it comes, encoded or not; any other body at its end.
     `unread_bytes` is what could not be read as text (too large, damaged, or encoded in a way unknown here): its tokens
-    are in no count. An `api` of `opaque` is guessed from the first text where `guess` allows it.
+    are in no count. An `api` of `opaque` is guessed from the first text where `guess` allows it. `reports`: of one that
+    is not read, the usage is taken.
     """
 
-    def __init__(self, api: Api, model: str, body_max_bytes: int, *, guess: bool = False) -> None:
-        self.reader = ChunkReader(api)
+    def __init__(
+        self, api: Api, model: str, body_max_bytes: int, *, guess: bool = False, reports: bool = False
+    ) -> None:
+        self.reader = ChunkReader(api, reports=reports)
         self.upstream_bytes = 0
         self.unread_bytes = 0
         self.withheld_bytes = 0

@@ -21,6 +21,8 @@ from .reply import rough_tokens
 _NOTHING: Final = TokenCount(tokens=0, source="none")
 _WITHOUT_TEXT: Final = UNCHARGED | {"embeddings", "gemini.embed"}
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_PAGES: Final = ("text/html", "application/xhtml")
+_EMPTY: Final = (204, 205)
 _MAY_HAVE_REACHED_UPSTREAM: Final = frozenset({"killed", "client_disconnected"})
 
 
@@ -110,13 +112,25 @@ def settle(exchange: Exchange, completion: Completion, policy_version: str) -> A
 def is_charged(exchange: Exchange, completion: Completion) -> bool:
     """Whether anyone may be billed: not for a refused request, nor for one that the upstream turned down or never got.
 
-    A request that was cut before an answer began may have reached the upstream, and is charged its input.
+    Nor is an answer that no model gave: a redirect, one without a body, a web page. A request that was cut before an
+    answer began may have reached the upstream, and is charged its input.
     """
-    if completion.outcome == "blocked" or completion.upstream_status >= 400:
+    status = completion.upstream_status
+    if completion.outcome == "blocked" or (status and not 200 <= status < 300) or status in _EMPTY:
         return False
-    if completion.upstream_status or (exchange.reply and exchange.reply.upstream_bytes):
+    if _is_page(exchange, completion):
+        return False
+    if status or (exchange.reply and exchange.reply.upstream_bytes):
         return True
     return exchange.abandoned or completion.recovered or completion.outcome in _MAY_HAVE_REACHED_UPSTREAM
+
+
+def _is_page(exchange: Exchange, completion: Completion) -> bool:
+    """Whether the answer is a web page, such as a proxy or a sign-in form gives, and says nothing of its protocol."""
+    reply = exchange.reply
+    if not completion.content_type.lower().startswith(_PAGES):
+        return False
+    return not completion.usage and (reply is None or not (reply.tokens or reply.usage or reply.reader.model))
 
 
 def _answering(exchange: Exchange) -> str:

@@ -12,7 +12,7 @@ from .anthropic_reply import read_anthropic
 from .gemini_reply import read_gemini
 from .json_array import element
 from .lenient import parsed
-from .openai_reply import read_openai
+from .openai_reply import read_openai, read_usage
 from .responses_reply import read_responses
 from .said import Members, Said
 from .sse import event_data
@@ -26,18 +26,20 @@ READERS: Final[dict[Api, Callable[[Said, Members], None]]] = {
     "gemini.generate": read_gemini,
     "gemini.embed": read_gemini,
 }
-"""Who reads one event's data, or a whole answer, of each api. An api that is not here says nothing."""
+"""Who reads one event's data, or a whole answer, of each api. An api that is not here says nothing, or its usage alone
+(`request.RequestInfo.reports`)."""
 
 
 class ChunkReader(Said):
-    """Collects what one reply says. Never raises, whatever the bytes are."""
+    """Collects what one reply says. Never raises, whatever the bytes are. `reports`: of an api that is not read, a
+    usage object is taken all the same."""
 
     __slots__ = ("_read", "api")
 
-    def __init__(self, api: Api) -> None:
+    def __init__(self, api: Api, *, reports: bool = False) -> None:
         super().__init__()
         self.api = api
-        self._read = READERS.get(api)
+        self._read = READERS.get(api, read_usage if reports else None)
 
     def feed_event(self, event: bytes) -> None:
         """One SSE event."""

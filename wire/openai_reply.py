@@ -19,6 +19,12 @@ def read_openai(said: Said, content: Members) -> None:
     said.use(content.get("usage"))
 
 
+def read_usage(said: Said, content: Members) -> None:
+    """An answer of which nothing is read but its usage (images, transcriptions, reranking), or an event of one."""
+    said.about(content.get("id"), content.get("model"))
+    said.use(content.get("usage"))
+
+
 def _choice(said: Said, index: int, choice: Members) -> None:
     """Providers may say one thing twice: the text so far beside the delta, or the delta's text beside it."""
     found = next((part for part in (choice.get("delta"), choice.get("message")) if isinstance(part, dict)), None)

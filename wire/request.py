@@ -34,13 +34,19 @@ UNCHARGED: Final = frozenset[Api](("anthropic.count_tokens", "gemini.count_token
 
 @dataclass(frozen=True, slots=True)
 class RequestInfo:
-    """What the tap must know of a request. `n` is how many replies were asked for, at least 1."""
+    """What the tap must know of a request. `n` is how many replies were asked for, at least 1.
+
+    `names`: requests of this kind name a model, so that one where none can be read hides it. `reports`: the answer may
+    report usage of this very request.
+    """
 
     api: Api
     model: str = ""
     stream: bool = False
     include_usage: bool = False
     n: int = 1
+    names: bool = False
+    reports: bool = False
 
 
 def api_of(dialect: Dialect, method: str, path: str) -> Api:
@@ -97,6 +103,8 @@ def read_request(dialect: Dialect, method: str, path: str, body: bytes | None) -
         stream=content.get("stream") is True,
         include_usage=isinstance(options, dict) and options.get("include_usage") is True,
         n=_replies(api, content),
+        names=api not in UNCHARGED or _renders(dialect, path.partition("?")[0]),
+        reports=method.upper() == "POST" and dialect != "opaque" and not _of_batch(path.partition("?")[0]),
     )
 
 
@@ -107,7 +115,9 @@ def _google(api: Api, path: str, body: bytes | None) -> RequestInfo:
     config = content.get("generationConfig", content.get("generation_config"))
     config = config if isinstance(config, dict) else {}
     asked = config.get("candidateCount", config.get("candidate_count"))
-    return RequestInfo(api=api, model=label(model), stream=method == _STREAMED, n=_bounded(asked))
+    return RequestInfo(
+        api=api, model=label(model), stream=method == _STREAMED, n=_bounded(asked), names=api not in UNCHARGED
+    )
 
 
 class _Asked(msgspec.Struct):
@@ -154,6 +164,20 @@ def _deployment(path: str) -> str:
         case [*_, "deployments", found, "chat", "completions"] | [*_, "deployments", found, _]:
             return found
     return ""
+
+
+@lru_cache(maxsize=1024)
+def _renders(dialect: Dialect, path: str) -> bool:
+    """Whether a path makes or reads pictures or sound, which the tap passes on unread."""
+    if dialect == "opaque":
+        return False
+    return _segments(path.lower())[-2:-1] in (["images"], ["audio"])
+
+
+@lru_cache(maxsize=1024)
+def _of_batch(path: str) -> bool:
+    """Whether a path is about a batch: what that has used is not the use of the request that asks."""
+    return "batches" in _segments(path.lower())
 
 
 @lru_cache(maxsize=1024)

@@ -39,10 +39,10 @@ class TellingReader(Said):
 
     __slots__ = ("_lean", "_whole")
 
-    def __init__(self, api: Api) -> None:
+    def __init__(self, api: Api, *, reports: bool = False) -> None:
         super().__init__()
-        self._lean = api in _LEAN
-        self._whole = ChunkReader(api)
+        self._lean = api in _LEAN or (api == "opaque" and reports)
+        self._whole = ChunkReader(api, reports=reports)
 
     def feed_event(self, event: bytes) -> None:
         """One SSE event."""

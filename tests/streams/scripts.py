@@ -41,13 +41,22 @@ class Talk:
     """One streamed chat exchange; every method gives the next encoded events. A word is one token of gpt-4o."""
 
     def __init__(
-        self, team: str = "research", *, model: str = "gpt-4o", key: str = "k1", api: str = "openai.chat"
+        self,
+        team: str = "research",
+        *,
+        model: str = "gpt-4o",
+        key: str = "k1",
+        api: str = "openai.chat",
+        path: str = "",
+        method: str = "POST",
     ) -> None:
         self.id = new_exchange_id()
         self.seq = 0
         self.now_us = T0_US
         self.model = model
         self.api = api
+        self.method = method
+        self.path = path
         self.identity = Identity(key_id=key, team=team, authenticated=True)
         self._writer = frames.EventWriter(self.id, f"/tap/{TAP}", f"key:{key}")
 
@@ -65,8 +74,8 @@ class Talk:
         """The head and the one part of the request's body: `body`, or a chat that says `text`."""
         path, dialect = PLACES.get(self.api, PLACES["openai.chat"])
         head = PromptHead(
-            method="POST",
-            path=path.format(model=self.model),
+            method=self.method,
+            path=self.path or path.format(model=self.model),
             upstream=dialect,
             dialect=dialect,
             api=self.api,

@@ -1,5 +1,6 @@
 """The settled figure: per side the strongest source, and for a cut stream what it really gave."""
 
+import json
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
@@ -119,6 +120,63 @@ def test_a_refused_or_unreached_request_costs_nothing() -> None:
         assert sources(found) == ("none", "none"), given
         assert (found.cost_usd, found.lower_bound) == (0, False)
         assert final_totals(found).requests == (0 if given["outcome"] == "blocked" else 1)
+
+
+@pytest.mark.parametrize(
+    ("given", "body"),
+    [
+        ({"status": 302, "upstream_status": 302}, b"<html>moved</html>"),
+        ({"status": 304, "upstream_status": 304}, b""),
+        ({"status": 204, "upstream_status": 204}, b""),
+        ({"content_type": "text/html; charset=utf-8"}, b"<!doctype html><p>Sign in to the network</p>"),
+        ({"content_type": "application/xhtml+xml"}, b"<html/>"),
+    ],
+    ids=["302", "304", "204", "html", "xhtml"],
+)
+def test_an_answer_that_no_model_gave_costs_nothing(given: dict[str, Any], body: bytes) -> None:
+    talk = Talk()
+    found = settled([*talk.prompt(), *([talk.write(CHUNK, body)] if body else []), talk.end(**given)])
+    assert sources(found) == ("none", "none")
+    assert (found.cost_usd, final_totals(found).requests) == (0, 1)
+
+
+def test_a_model_s_answer_counts_whatever_it_calls_itself() -> None:
+    talk = Talk()
+    answer = b'{"model":"gpt-4o","choices":[{"index":0,"message":{"content":"one two"}}]}'
+    found = settled([*talk.prompt(), talk.write(CHUNK, answer), talk.end(content_type="text/html")])
+    assert (found.input.tokens, found.output.tokens) == (8, 2)
+
+
+PICTURE = {"input_tokens": 11, "output_tokens": 272, "total_tokens": 283, "input_tokens_details": {"text_tokens": 11}}
+
+
+@pytest.mark.parametrize(
+    ("path", "usage", "tokens", "source"),
+    [
+        ("/v1/images/generations", PICTURE, (11, 272), "reported"),
+        ("/v1/audio/transcriptions", {"type": "duration", "seconds": 9}, (0, 0), "none"),
+        ("/v1/rerank", {"total_tokens": 40}, (40, 0), "reported"),
+        ("/v1/moderations", None, (0, 0), "none"),
+        ("/v1/batches/b1/cancel", PICTURE, (0, 0), "none"),
+    ],
+)
+def test_of_what_is_not_read_the_reported_usage_alone_counts(
+    path: str, usage: dict[str, Any] | None, tokens: tuple[int, int], source: str
+) -> None:
+    talk = Talk(model="gpt-image-1", api="opaque", path=path)
+    answer = json.dumps({"created": 1, "data": [{"b64_json": "aGk="}], "usage": usage}).encode()
+    found = settled([*talk.prompt(), talk.write(CHUNK, answer), talk.end()])
+    assert (found.input.tokens, found.output.tokens, found.input.source) == (*tokens, source)
+    assert found.usage_raw == ([usage] if source == "reported" or "transcriptions" in path else [])
+
+
+def test_of_a_stream_of_pictures_too() -> None:
+    talk = Talk(model="gpt-image-1", api="opaque", path="/v1/images/edits")
+    events = talk.prompt()
+    events.append(talk.sse({"type": "image_generation.partial_image", "b64_json": "aGk="}))
+    events.append(talk.sse({"type": "image_generation.completed", "b64_json": "aGk=", "usage": PICTURE}))
+    found = settled([*events, talk.end()])
+    assert (found.input.tokens, found.output.tokens, found.output.source) == (11, 272, "reported")
 
 
 def test_a_request_that_was_left_before_its_answer_is_charged_its_prompt() -> None:

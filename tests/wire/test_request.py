@@ -65,13 +65,13 @@ def test_path(dialect: Dialect, path: str, api: Api) -> None:
 def test_members() -> None:
     body = {"model": "gpt-4o", "stream": True, "stream_options": {"include_usage": True}, "n": 3}
     info = read_request("openai", "POST", "/v1/chat/completions", json.dumps(body).encode())
-    assert info == RequestInfo("openai.chat", "gpt-4o", True, True, 3)
+    assert info == RequestInfo("openai.chat", "gpt-4o", True, True, 3, names=True, reports=True)
 
 
 def test_a_body_that_is_not_read_leaves_what_the_path_says() -> None:
     path = "/openai/deployments/my%20model/chat/completions"
-    assert read_request("openai", "POST", path, None) == RequestInfo("openai.chat", "my model")
-    assert read_request("openai", "POST", "/v1/messages", None) == RequestInfo("anthropic.messages")
+    for where, api, model in ((path, "openai.chat", "my model"), ("/v1/messages", "anthropic.messages", "")):
+        assert read_request("openai", "POST", where, None) == RequestInfo(api, model, names=True, reports=True)
 
 
 @pytest.mark.parametrize(
