@@ -6,9 +6,8 @@ An append is a copy into mapped memory: it makes no system call, and what was co
 dropped once all of its events are acknowledged and what it says of running exchanges was copied forward.
 """
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from collections.abc import Callable, Iterable
+from typing import Any, Final
 from zlib import crc32
 
 import msgspec
@@ -24,69 +23,21 @@ from .journal_record import (
     GapNote,
     Kind,
     OpenExchange,
-    Record,
-    SegmentHead,
     pack_fields,
     pack_mark,
+    read_marks,
     read_open,
-    read_record,
     write_open,
     write_partial,
     write_record,
 )
+from .journal_segment import NEVER, Acknowledged, Segment, Supply, bodies_at, record_at
 
 CHUNK_START: Final = b'{"type":"' + CHUNK.encode() + b'"'
 COMPLETION_START: Final = b'{"type":"' + COMPLETION.encode() + b'"'
 NOWHERE: Final = -1
 CARRIED_AT_ONCE: Final = 256
 _EVENTS: Final = int(Kind.EVENTS)
-
-
-@dataclass(slots=True)
-class Segment:
-    """One segment. `buffer` is its mapped memory while it is written; `need`: the last frame of each partition (and of
-    AUDIT_LANE) that must be acknowledged before it may be dropped; `used`: bytes written."""
-
-    head: SegmentHead
-    buffer: Any = None
-    used: int = HEAD_BYTES
-    need: dict[int, int] = field(default_factory=dict)
-
-
-Acknowledged = tuple[int, int, int]
-"""Epoch, frame, and how many events of the epoch that makes."""
-NEVER: Final[Acknowledged] = (-1, -1, 0)
-
-
-class Supply(Protocol):
-    """Where segments come from and go to."""
-
-    @property
-    def pressed(self) -> bool:
-        """Room is running out: what is left is for exchanges that run already."""
-        ...
-
-    @property
-    def has_room(self) -> bool:
-        """Events may get another segment."""
-        ...
-
-    def take(self, epoch: int, size: int, *, control: bool) -> Segment | None:
-        """A fresh segment for records of `epoch`, the first of them with `size` bytes; None where there is no room.
-        `control`: for the journal's own notes, which may use what is kept back from events."""
-        ...
-
-    def read(self, segment: Segment, start: int, end: int) -> bytes:
-        """Bytes of a segment, whether it is still written or not."""
-        ...
-
-    def retire(self, segment: Segment) -> None:
-        """Nothing more is written to it."""
-        ...
-
-    def drop(self, segment: Segment) -> None:
-        """It is not needed any more."""
-        ...
 
 
 class Running:
@@ -100,21 +51,6 @@ class Running:
         self.partial: list[bytes] = []
         self.hidden = 0
         self.partial_at = 0
-
-
-class EventMark(msgspec.Struct, frozen=True):
-    """What the journal must know of an event."""
-
-    type: str
-    exchangeid: str
-    seq: int
-    source: str
-    subject: str
-    time: str
-    origin: str
-
-
-read_marks: Final = msgspec.json.Decoder(list[EventMark]).decode
 
 
 class Journal:
@@ -236,26 +172,15 @@ class Journal:
             self._frames[AUDIT_LANE] = number
         return position != NOWHERE
 
-    def read(self, positions: "list[int] | Any") -> list[bytes]:
+    def read(self, positions: Iterable[int]) -> list[bytes]:
         """The bodies of the records at ascending positions; for a thread beside the loop. A record that is not whole
         any more raises ValueError."""
-        bodies: list[bytes] = []
-        for number, places in _by_segment(positions):
-            segment = self.segments[number]
-            first, head = places[0], self._supply.read(segment, places[-1], places[-1] + RECORD_HEAD_BYTES)
-            end = places[-1] + RECORD_HEAD_BYTES + int.from_bytes(head[8:12], "little")
-            span = memoryview(self._supply.read(segment, first, end))
-            for place in places:
-                record = read_record(span, place - first, segment.head)
-                if record is None:
-                    raise ValueError(f"the record at {place} of segment {number} is damaged")
-                bodies.append(record.body)
-        return bodies
+        return bodies_at(self.segments, self._supply, positions)
 
     def free(self) -> int:
         """Drops the oldest segments that nothing needs any more; returns how many."""
         dropped = 0
-        while len(self.segments) > 1:
+        while self.segments:
             segment = next(iter(self.segments.values()))
             if segment is self._current or not self._is_done(segment) or not self._carry_forward(segment.head.number):
                 break
@@ -267,13 +192,34 @@ class Journal:
         self.full = self.full and not self._supply.has_room
         return dropped
 
+    def renew(self) -> bool:
+        """Gives up the segment that is written, if Kafka has everything in it, so that nothing stays in the journal for
+        want of traffic; returns whether that is so. The next append takes another one."""
+        current = self._current
+        if current is None:
+            return True
+        if any(self.acked.get(lane, NEVER) < (self.epoch, frame) for lane, frame in self._frames.items()):
+            return False
+        self._retire()
+        self._drop_all()
+        self.free()
+        return True
+
     def adopt(self, segment: Segment) -> None:
         """A segment of an earlier process, oldest first."""
         self.segments[segment.head.number] = segment
 
     def close(self) -> None:
-        """Nothing more is written."""
+        """Nothing more is written. What Kafka has is dropped."""
         self._retire()
+        self._drop_all()
+
+    def _drop_all(self) -> None:
+        """Drops all segments where nothing of them matters any more, so that no new one is needed to say so."""
+        if not self.running and all(map(self._is_done, self.segments.values())):
+            for segment in self.segments.values():
+                self._supply.drop(segment)
+            self.segments.clear()
 
     def _is_done(self, segment: Segment) -> bool:
         epoch = segment.head.epoch
@@ -300,7 +246,7 @@ class Journal:
         return True
 
     def _repeat(self, exchange_id: str, running: Running) -> int:
-        record = self._at_position(running.position)
+        record = record_at(self.segments, self._supply, running.position)
         if record.kind == Kind.OPEN:
             known = read_open(record.body)[0]
         else:
@@ -311,15 +257,6 @@ class Journal:
         body = write_open(known, b"".join(running.partial), running.hidden)
         frame = self._frames.get(running.partition, -1) + 1
         return self._note(Kind.OPEN, running.partition, 0, frame, record.before + record.count, body)
-
-    def _at_position(self, position: int) -> Record:
-        segment, place = self.segments[position >> 32], position & 0xFFFFFFFF
-        head = self._supply.read(segment, place, place + RECORD_HEAD_BYTES)
-        data = self._supply.read(segment, place, place + RECORD_HEAD_BYTES + int.from_bytes(head[8:12], "little"))
-        record = read_record(memoryview(data), 0, segment.head)
-        if record is None:
-            raise ValueError(f"the record at {place} of segment {position >> 32} is damaged")
-        return record
 
     def _note(
         self, kind: int, partition: int, count: int, frame: int, before: int, body: bytes, *, control: bool = True
@@ -362,17 +299,5 @@ class Journal:
             current.used = min(self._at + RECORD_HEAD_BYTES, self._end)
             current.need = dict(self._frames)
             self._supply.retire(current)
+            self._base = (current.head.number + 1) << 32
         self._current, self._buffer, self._at, self._end = None, None, 0, 0
-
-
-def _by_segment(positions: "list[int] | Any") -> Iterator[tuple[int, list[int]]]:
-    places: list[int] = []
-    number = -1
-    for position in positions:
-        if position >> 32 != number:
-            if places:
-                yield number, places
-            number, places = position >> 32, []
-        places.append(position & 0xFFFFFFFF)
-    if places:
-        yield number, places

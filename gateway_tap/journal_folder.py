@@ -18,8 +18,8 @@ import structlog
 
 from penstock.schemas.errors import JournalError
 
-from .journal import Segment
 from .journal_record import HEAD_BYTES, RECORD_HEAD_BYTES, Damage, ForeignSegment, SegmentHead, read_head, write_head
+from .journal_segment import Segment
 
 SPARES: Final = 2
 """Segments that are made ahead; the last one is kept for the journal's own notes while no more can be made."""
@@ -41,8 +41,8 @@ def boot_id() -> str:
 
 
 class JournalFolder:
-    """The files of a journal. `take`, `read`, `retire` and `drop` are `journal.Supply`; they are called by the event
-    loop's thread, `prepare` and `sync` by one other thread at a time."""
+    """The files of a journal. `take`, `read`, `retire` and `drop` keep the contract of `journal_segment.Supply`: the
+    event loop's thread calls them; `prepare` and `sync` are called by one other thread at a time."""
 
     def __init__(self, path: Path, tap: str, writer: int, partitions: int, max_bytes: int) -> None:
         self.path, self.tap, self.writer, self.partitions = path, tap, writer, partitions
@@ -69,7 +69,7 @@ class JournalFolder:
 
     @property
     def pressed(self) -> bool:
-        """See `journal.Supply`: the last eighth of the room is kept for exchanges that run."""
+        """See `Supply`: the last eighth of the room is kept for exchanges that run."""
         return self.kept > self._max - max(1, self._max // 8) or (bool(self.disk_full) and len(self._spares) < SPARES)
 
     @property
@@ -153,7 +153,7 @@ class JournalFolder:
     # ── what the journal asks for ──
 
     def take(self, epoch: int, size: int, *, control: bool) -> Segment | None:
-        """See `journal.Supply`. What is not ready is made here: slower, but never refused while there is room."""
+        """See `Supply`. What is not ready is made here: slower, but never refused while there is room."""
         if HEAD_BYTES + RECORD_HEAD_BYTES + size > self.segment_bytes:
             return None
         if not control and self.kept >= self._max:

@@ -24,6 +24,8 @@ from .journal_recovery import Recovery
 from .journal_replay import Left, old_frames, old_gaps
 
 TICK_S: Final = 0.05
+RENEW_S: Final = 30.0
+"""How long at most what Kafka has stays in the journal of a tap with little traffic."""
 
 log = structlog.get_logger("penstock.tap.journal")
 
@@ -54,6 +56,7 @@ class JournalKeeper:
         self._settings = settings
         self._clock = clock
         self._synced_s = 0.0
+        self._renewed_s = clock.monotonic_s()
 
     def open(self) -> None:
         """Takes the folder, recovers what an earlier process left, and begins this epoch. Blocks while it reads.
@@ -112,6 +115,8 @@ class JournalKeeper:
         while True:
             await asyncio.sleep(TICK_S)
             self.journal.free()
+            if self._clock.monotonic_s() - self._renewed_s >= RENEW_S and self.journal.renew():
+                self._renewed_s = self._clock.monotonic_s()
             look_for_room()
             if self.folder.has_work:
                 await asyncio.to_thread(self.folder.prepare)
@@ -135,9 +140,9 @@ class JournalKeeper:
             self.synced = position
 
     async def close(self) -> None:
-        """The last records are on the disk; the folder is given back."""
-        await self.sync()
+        """What Kafka has is removed, the rest is on the disk; the folder is given back."""
         self.journal.close()
+        await self.sync()
         await asyncio.to_thread(self.folder.close)
 
 

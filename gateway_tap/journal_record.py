@@ -91,6 +91,21 @@ class AuditNote(msgspec.Struct, frozen=True, kw_only=True):
     headers: list[tuple[str, str]]
 
 
+class EventMark(msgspec.Struct, frozen=True):
+    """What the journal must know of an event."""
+
+    type: str
+    exchangeid: str
+    seq: int
+    source: str
+    subject: str
+    time: str
+    origin: str
+
+
+read_marks: Final = msgspec.json.Decoder(list[EventMark]).decode
+
+
 class ForeignSegment(Exception):
     """The file is no segment that this version can read. The message says why."""
 

@@ -12,7 +12,6 @@ import msgspec
 
 from penstock.schemas.frames import CHUNK, COMPLETION
 
-from .journal import NEVER, Acknowledged, Segment, read_marks
 from .journal_record import (
     AUDIT_LANE,
     EPOCH,
@@ -23,9 +22,11 @@ from .journal_record import (
     OpenExchange,
     Record,
     SegmentHead,
+    read_marks,
     read_open,
     read_partial,
 )
+from .journal_segment import NEVER, Acknowledged, Segment
 
 UPSTREAM: Final = "upstream"
 LOST: Final = "records of the journal were damaged"

@@ -36,6 +36,8 @@ def _readings(path: Path) -> Iterator[tuple[str, bytes]]:
     yield "plain", content
     if path.suffix == ".log" and path.stem.isdigit():
         yield from (("kafka", value) for value in _kafka_values(content))
+    if path.suffix == ".seg":
+        yield "journal", b"".join(map(base64.b64decode, _BASE64.findall(content)))
     if path.suffix == ".bin":
         yield "clickhouse", b"".join(_clickhouse_blocks(content))
 

@@ -25,6 +25,8 @@ from penstock.schemas.frames import HEADER_EPOCH, HEADER_FRAME, HEADER_REPLAYED,
 from penstock.schemas.records import read_record, read_value
 from penstock.schemas.settings import Settings, load_settings
 
+CREDENTIAL = "sk-test-0123456789abcdef"
+
 
 class TapProcess:
     """`penstock tap`, started and killed as often as a test likes. Its Kafka is the one of its state folder."""
@@ -128,7 +130,7 @@ class Clients:
         exchange, content = "", b""
         try:
             async with (
-                aiohttp.ClientSession(headers={"authorization": "Bearer sk-test-0123456789abcdef"}) as session,
+                aiohttp.ClientSession(headers={"authorization": f"Bearer {CREDENTIAL}"}) as session,
                 session.post(f"{url}/v1/chat/completions", json=body) as response,
             ):
                 exchange = response.headers.get("x-penstock-exchange-id", "")

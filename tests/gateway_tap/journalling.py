@@ -4,9 +4,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from penstock.gateway_tap.journal import Journal, Segment
+from penstock.gateway_tap.journal import Journal
 from penstock.gateway_tap.journal_record import HEAD_BYTES, RECORD_HEAD_BYTES, Damage, SegmentHead, scan, write_head
 from penstock.gateway_tap.journal_recovery import Recovery
+from penstock.gateway_tap.journal_segment import Segment
 from penstock.schemas.frames import CHUNK, COMPLETION, PROMPT, EventWriter
 
 STAMP, SALT = b"2026-11-24T05:45:00.000001Z", b"AAAAAAAAAAAAAAAAAAAAAA=="

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from penstock.gateway_tap.journal import NOWHERE, Journal, Segment
+from penstock.gateway_tap.journal import NOWHERE, Journal
 from penstock.gateway_tap.journal_folder import JournalFolder, boot_id
 from penstock.gateway_tap.journal_record import HEAD_BYTES, VERSION, Damage, scan
 from penstock.gateway_tap.journal_recovery import Recovery
+from penstock.gateway_tap.journal_segment import Segment
 from penstock.schemas.errors import JournalError
 
 from .journalling import event
@@ -74,13 +75,14 @@ def test_a_running_exchange_is_carried_forward_with_what_its_client_has(folder: 
     journal.begin(5)
     journal.append(1, 0, 0, "idle", [event("idle", 0, "prompt"), event("idle", 1)])
     journal.partial("idle", b"data: half", 2)
+    journal.append(1, 0, 2, "idle", [event("idle", 2, "prompt")])  # more of a request that is still coming
     for seq in range(100):
-        journal.append(1, seq + 1, seq + 2, f"e{seq}", [event(f"e{seq}", 0, "completion", b"x" * 100_000)])
-    journal.acknowledge(1, 5, 100, 102)
+        journal.append(1, seq + 1, seq + 3, f"e{seq}", [event(f"e{seq}", 0, "completion", b"x" * 100_000)])
+    journal.acknowledge(1, 5, 100, 103)
     folder.prepare()
     assert len(list(folder.path.glob("*.seg"))) == 1
     (idle,) = recovery_of(folder).left_open(boot_id(), {5: boot_id()})
-    assert (idle.known.exchange, idle.known.seq, b"".join(idle.partial), idle.hidden) == ("idle", 2, b"data: half", 2)
+    assert (idle.known.exchange, idle.known.seq, b"".join(idle.partial), idle.hidden) == ("idle", 3, b"data: half", 2)
     assert recovery_of(folder).lanes[5, 1].following == 101
 
 

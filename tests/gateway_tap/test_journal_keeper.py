@@ -176,6 +176,28 @@ async def test_synchronising_is_grouped_and_known(lives: Lives) -> None:
     await keeper.close()
 
 
+async def test_what_kafka_has_does_not_stay_for_want_of_traffic(lives: Lives) -> None:
+    keeper, _ = lives.next()
+    lane = lane_of(keeper)
+    lane.add("a", [event("a", 0, "prompt", b"private")])
+    assert not keeper.journal.renew()
+    lane.close_frame()
+    keeper.journal.acknowledge(0, 1, 0, 1)
+    assert keeper.journal.renew()
+    keeper.folder.prepare()
+    files = list(keeper.folder.path.glob("*.seg"))
+    assert not [path for path in files if b"private" in path.read_bytes()]
+    lane.add("a", [event("a", 1)])  # it still runs, and is known
+    lives.die(keeper)
+    keeper, left = lives.next()
+    assert [[one.id for one in events] for _, _, events in events_of(keeper, left)] == [["a/1"], ["a/2"]]
+    for partition, frames in enumerate(left.frames):
+        for frame in frames:
+            keeper.journal.acknowledge(partition, frame.epoch, frame.number, frame.accepted)
+    await keeper.close()
+    assert list(keeper.folder.path.glob("*.seg")) == []
+
+
 def settings_of(folder: Path, **tap: Any) -> Settings:
     config = folder / "penstock.yaml"
     content = {
