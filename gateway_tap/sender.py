@@ -141,7 +141,7 @@ class Sender:
         return found
 
     async def _read(self, frame: Frame) -> bytes | None:
-        assert self._journal is not None
+        assert self._journal is not None and frame.positions is not None
         try:
             return write_frame(await asyncio.to_thread(self._journal.read, frame.positions))
         except (OSError, ValueError) as error:
