@@ -40,6 +40,19 @@ def boot_id() -> str:
         return ""
 
 
+def left_behind(path: Path) -> list[Path]:
+    """Journals beside `path` that hold something and that no tap holds: of a tap that has another id now, or of a
+    worker process too many."""
+    found = []
+    for folder in sorted(path.parent.iterdir()):
+        if folder == path or not any(folder.glob("*.seg")):
+            continue
+        with contextlib.suppress(OSError), (folder / "lock").open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            found.append(folder)
+    return found
+
+
 class JournalFolder:
     """The files of a journal. `take`, `read`, `retire` and `drop` keep the contract of `journal_segment.Supply`: the
     event loop's thread calls them; `prepare` and `sync` are called by one other thread at a time."""

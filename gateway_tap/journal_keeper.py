@@ -18,7 +18,7 @@ from penstock.schemas.tap_settings import JournalSettings
 from .audits import record_of
 from .clock import Clock
 from .journal import Journal
-from .journal_folder import JournalFolder
+from .journal_folder import JournalFolder, left_behind
 from .journal_record import AUDIT_LANE, Damage, scan
 from .journal_recovery import Recovery
 from .journal_replay import Left, old_frames, old_gaps
@@ -38,6 +38,8 @@ def opened(settings: Settings, epoch: int, clock: Clock) -> "JournalKeeper | Non
     path = settings.state / "journal" / tap.id
     keeper = JournalKeeper(path, tap.id, epoch, settings.kafka.partitions, tap.journal, clock)
     keeper.open()
+    for folder in left_behind(path):
+        log.warning("journal_left_behind", folder=str(folder), remedy="start a tap of this id once, so that it is sent")
     return keeper
 
 

@@ -7,7 +7,7 @@ and a `gap` audit event, published once Kafka takes it. With a journal that boun
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import structlog
 
@@ -23,6 +23,8 @@ from .lane import Frame, Hole, Lane, Memory
 from .link import Link
 from .sender import Sender
 from .started import started_event
+
+AWAY_S: Final = 1.0
 
 log = structlog.get_logger("penstock.tap.publish")
 
@@ -217,7 +219,8 @@ class KafkaPublisher:
         waiting = [sender.acknowledged() for sender in self._senders]
         sent = asyncio.create_task(self._audits.sent.wait())
         everything: list[asyncio.Future[Any]] = [*waiting, sent]
-        await asyncio.wait(everything, timeout=within_s)
+        away = self.journal is not None and self.waiting_s > AWAY_S  # what waits is sent at the next start
+        await asyncio.wait(everything, timeout=0 if away else within_s)
         sent.cancel()
         for task in self._tasks:
             task.cancel()

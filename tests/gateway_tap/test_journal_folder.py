@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from penstock.gateway_tap.journal import NOWHERE, Journal
-from penstock.gateway_tap.journal_folder import JournalFolder, boot_id
+from penstock.gateway_tap.journal_folder import JournalFolder, boot_id, left_behind
 from penstock.gateway_tap.journal_record import HEAD_BYTES, VERSION, Damage, scan
 from penstock.gateway_tap.journal_recovery import Recovery
 from penstock.gateway_tap.journal_segment import Segment
@@ -202,3 +202,17 @@ def test_what_is_damaged_is_kept_beside_it(folder: JournalFolder) -> None:
     assert folder.quarantine(head.head, Damage(10, 14), b"0123456789abcdef") == path
     assert path.read_bytes() == b"abcd"
     assert path.parent == folder.path / "quarantine"
+
+
+def test_a_journal_that_no_tap_holds_is_found(folder: JournalFolder) -> None:
+    other = JournalFolder(folder.path.parent / "t-2", "t-2", 5, 4, MAX_BYTES)
+    other.lock()
+    assert left_behind(folder.path) == []
+    journal = Journal(other)
+    journal.begin(5)
+    journal.append(0, 0, 0, "e", [event("e", 0)])
+    assert left_behind(folder.path) == []
+    other.close()
+    assert left_behind(folder.path) == [other.path]
+    (folder.path.parent / "empty").mkdir()
+    assert left_behind(folder.path) == [other.path]
