@@ -7,6 +7,7 @@ Bytes go to the tape first and to the client afterwards: nothing is given that i
 """
 
 import asyncio
+import functools
 from typing import Final
 
 from penstock.wire import masks
@@ -15,20 +16,18 @@ from penstock.wire.ending import stream_terminal
 from . import admission
 from .admission import Verdict
 from .answer import AnswerReader
-from .attempts import KEY, Cause, again_after_s
+from .attempts import Cause
+from .call import Call
 from .capture import Capture
 from .core import Core
-from .deadlines import NEVER
 from .delivery import Delivery, Owner, last_bytes_at
 from .exchange import State, Step
 from .headers import joined
 from .opening import judge, open_exchange
 from .orders import Standing
-from .pool import Pool
 from .refuse import Refusal, lost, not_ready
 from .request import Request
 from .upload import Upload
-from .upstream import Upstream
 from .waits import Wait
 
 BORDER_WAIT_S: Final = 0.25
@@ -48,13 +47,11 @@ class Relay:
             owner, http10=request.version == "1.0", head_only=request.method == "HEAD", close=not request.keep_alive
         )
         self._capture: Capture | None = None
-        self._upstream: Upstream | None = None
-        self._connecting: asyncio.Task[None] | None = None
+        self._call = Call(self, opened.exchange, request, self._upload)
         self._wait: Wait | None = None
         self._border: asyncio.TimerHandle | None = None
         self._killer: Standing | None = None
         self._client_full = False
-        self._until_s = NEVER
 
     # ── the request ──
 
@@ -89,11 +86,8 @@ class Relay:
         if self._upload.bytes > core.tap.body_max_bytes:
             self._hang_up()
             self._fail(Step.FAULT, Refusal(413, "the request's body is too large", "request_too_large"))
-        elif self._upstream is None:
-            self._upload.waiting += framed
+        elif not self._call.send(framed):
             self._owner.pause_body(True)
-        else:
-            self._upstream.send(framed, core.clock.monotonic_s())
 
     def request_end(self) -> None:
         """The body that passes through is complete."""
@@ -101,10 +95,7 @@ class Relay:
             return
         framed = self._upload.end()
         self._tape.prompt_end(self._core.clock.stamp(self._core.clock.now_us()))
-        if self._upstream is None:
-            self._upload.waiting += framed
-        else:
-            self._upstream.send(framed, self._core.clock.monotonic_s(), last=True)
+        self._call.send(framed, last=True)
 
     def _prompt_acknowledged(self, acknowledged: bool) -> None:
         self._wait = None
@@ -114,38 +105,23 @@ class Relay:
             self._fail(Step.FAULT, not_ready(self._core.gate.no_room))
 
     def _release(self) -> None:
-        self.exchange.step(Step.RELEASE)
-        pool = self._pool
-        self._until_s = self._core.clock.monotonic_s() + pool.timeouts.total_s
-        upstream = pool.idle()
-        if upstream is not None:
-            self.upstream_connected(upstream)
-        else:
-            self._connecting = pool.connect(self)
-
-    def upstream_connected(self, upstream: Upstream) -> None:
-        """A connection is there, fresh or kept: the request goes out."""
         chosen = self._opened.chosen
         assert chosen is not None
-        self._connecting = None
-        self._upstream = upstream
-        upstream.call(
-            self,
-            self._upload.start(chosen, self._opened.headers, self._opened.asked),
-            whole=self._upload.complete,
-            head_only=self._request.method == "HEAD",
-            now_s=self._core.clock.monotonic_s(),
-            until_s=self._until_s,
-        )
-        if not self._upload.complete:
-            self._owner.pause_body(False)
+        self.exchange.step(Step.RELEASE)
+        opened = self._opened
+        request = functools.partial(self._upload.start, chosen, opened.headers, opened.asked)
+        self._call.start(self._core.pools[chosen.route.name], request)
+
+    def upstream_ready(self) -> None:
+        """The upstream takes the body that passes through."""
+        self._owner.pause_body(False)
 
     # ── the answer ──
 
     def upstream_head(self, answer: AnswerReader) -> None:
         """The upstream has answered."""
         exchange = self.exchange
-        if answer.status >= 400 and self._ask_again(f"upstream status {answer.status}", answer.status):
+        if answer.status >= 400 and self._call.again(f"upstream status {answer.status}", answer.status):
             return
         exchange.step(Step.HEAD)
         content_type = answer.fields.get(b"content-type", b"").strip()
@@ -182,42 +158,18 @@ class Relay:
                 capture.answer(data, stamp, last=ended)
             self._delivery.give(data)
         if ended:
-            self._upstream = None
+            self._call.over()
             capture.end(stamp)
             exchange.step(Step.ANSWERED, capture.trouble)
             self._finish()
 
     def upstream_lost(self, reason: str, timeout: bool, cause: Cause) -> None:
         """The connection could not be made, or ended before the answer did."""
-        self._connecting = None
         if self.exchange.state is State.CUTTING:
-            self._upstream = None
             self._cut()
-        elif self.exchange.state is not State.CALLING or not self._ask_again(reason, cause):
-            self._upstream = None
+        elif self.exchange.state is not State.CALLING or not self._call.again(reason, cause):
+            self._call.over()
             self._fail(Step.UPSTREAM_LOST, lost(reason, timeout))
-
-    def _ask_again(self, reason: str, cause: Cause) -> bool:
-        """Gives up this attempt for another one, where the settings and the request allow it."""
-        exchange, upstream, now_s = self.exchange, self._upstream, self._core.clock.monotonic_s()
-        after_s = again_after_s(
-            self._pool.retries,
-            1 + len(exchange.retried),
-            cause,
-            method=self._request.method,
-            keyed=KEY in self._request.fields,
-            sent=upstream is not None,
-            kept=upstream is not None and upstream.reused,
-            whole=self._upload.whole is not None,
-        )
-        if after_s is None or now_s + after_s >= self._until_s:
-            return False
-        if upstream is not None:
-            upstream.close()
-        self._upstream = None
-        exchange.retried.append(reason)
-        self._connecting = self._pool.connect(self, after_s)
-        return True
 
     def upstream_full(self, full: bool) -> None:
         """The upstream does not keep up with the request's body."""
@@ -231,12 +183,7 @@ class Relay:
 
     def flow(self) -> None:
         """The upstream is read no further while the client, or what is recorded, does not keep up."""
-        if self._upstream is None:
-            return
-        if self._client_full or self._core.pressed:
-            self._upstream.pause()
-        else:
-            self._upstream.resume(self._core.clock.monotonic_s())
+        self._call.flow(full=self._client_full or self._core.pressed)
 
     def client_lost(self, reason: str) -> None:
         """The client is gone: the upstream is told at once, by hanging up."""
@@ -296,7 +243,7 @@ class Relay:
         given = capture.cut(data, stamp)
         self._delivery.give(data if given is None else data[:given])
         if ended:
-            self._upstream = None
+            self._call.over()
         if given is not None or ended:
             self._cut()
 
@@ -398,21 +345,10 @@ class Relay:
 
     def _hang_up(self) -> None:
         """Lets go of the upstream, and of everything that waits."""
-        if self._upstream is not None:
-            self._upstream.close()
-            self._upstream = None
-        if self._connecting is not None:
-            self._connecting.cancel()
-            self._connecting = None
+        self._call.hang_up()
         if self._wait is not None:
             self._wait.cancel()
             self._wait = None
         if self._border is not None:
             self._border.cancel()
             self._border = None
-
-    @property
-    def _pool(self) -> Pool:
-        chosen = self._opened.chosen
-        assert chosen is not None
-        return self._core.pools[chosen.route.name]

@@ -134,7 +134,7 @@ async def test_a_client_that_leaves_while_its_body_waits_for_the_upstream(upstre
     writer.write(b"POST /v1/files HTTP/1.1\r\nhost: x\r\ncontent-length: 90000000\r\n\r\n")
     (client,) = gate.core.clients
     async with asyncio.timeout(5):
-        while not (client._paused and client._relay and client._relay._upstream):
+        while not (client._paused and client._relay and client._relay._call._upstream):
             writer.write(bytes(100_000))
             await asyncio.sleep(0)
     leave(writer, how)
