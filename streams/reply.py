@@ -84,6 +84,11 @@ class Reply:
         return encoding_for(self._model if known(self._model) else self.reader.model or self._model, self.reader.api)
 
     @property
+    def sampled(self) -> bool:
+        """A part of the text was so large that its tokens are counted from samples."""
+        return self._all is not None and not self._all.exact
+
+    @property
     def usage(self) -> list[dict[str, Any]]:
         """The provider's usage objects so far."""
         return self.reader.usage

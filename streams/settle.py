@@ -176,7 +176,7 @@ def _counted(exchange: Exchange) -> TokenCount:
     tokens, method = reply.tokens, reply.method
     if reply.unread_bytes:
         return TokenCount(tokens=tokens + rough_tokens(reply.unread_bytes), source="estimated", method="bytes/4")
-    exact = method.exact and not exchange.holes
+    exact = method.exact and not exchange.holes and not reply.sampled
     return TokenCount(tokens=tokens, source="counted" if exact else "estimated", method=method.name)
 
 

@@ -2,8 +2,9 @@
 
 from typing import Final
 
+from .bounded import BoundedCount
 from .piece import Run, run_of
-from .pretokens import settled, space_border
+from .pretokens import BLOCK_CHARS, block_end, settled, space_border
 from .vocabulary import vocabulary
 
 SETTLE_CHARS: Final = 128
@@ -15,8 +16,8 @@ TAIL_CHARS: Final = 4_096
 per such stretch. It takes 4,096 characters in a row without one space or other border that also change their kind."""
 RUN_MAX_BYTES: Final = 1_048_576
 """A longer run is settled likewise."""
-BLOCK_CHARS: Final = 8_192
-"""How much of a whole text is encoded at a time."""
+BULK_CHARS: Final = 2_048
+"""A larger addition is settled in blocks; where it has no border, that can put the count off by a token or two."""
 
 
 class JoinedCount:
@@ -25,11 +26,12 @@ class JoinedCount:
     What more text cannot change is counted once and forgotten; the tail behind it is counted when asked for.
     """
 
-    __slots__ = ("_done", "_encode", "_measured", "_name", "_run", "_tail", "_tail_tokens")
+    __slots__ = ("_done", "_encode", "_large", "_measured", "_name", "_run", "_tail", "_tail_tokens")
 
     def __init__(self, name: str) -> None:
         self._name = name
         self._encode = vocabulary(name).encode_ordinary
+        self._large = BoundedCount(name)
         self._done = 0
         self._tail = ""
         self._tail_tokens = 0
@@ -49,6 +51,8 @@ class JoinedCount:
             tokens, text = self._run.leave(text)
             self._done += tokens
             self._run = None
+        if len(text) > BULK_CHARS:
+            text = self._bulk(text)
         self._tail += text
         if len(self._tail) > 4 * RUN_CHARS:
             self._measure()
@@ -59,6 +63,11 @@ class JoinedCount:
         if self._measured != len(self._tail):
             self._measure()
         return self._done + (self._tail_tokens if self._run is None else self._run.tokens)
+
+    @property
+    def exact(self) -> bool:
+        """False once megabytes of text that is hard to count came at once, and were counted from samples."""
+        return self._large.exact
 
     def _measure(self) -> None:
         border = space_border(self._tail)
@@ -75,6 +84,17 @@ class JoinedCount:
             self._settle(len(self._tail))
         self._tail_tokens = len(self._encode(self._tail))
         self._measured = len(self._tail)
+
+    def _bulk(self, text: str) -> str:
+        """Settles nearly all of a large addition, which would cost too much character by character; the rest."""
+        text, self._tail, self._measured = self._tail + text, "", 0
+        start = 0
+        while len(text) - start > BULK_CHARS:
+            block = text[start : start + BLOCK_CHARS]
+            end = block_end(self._name, block) if self._large.exact else len(block)
+            self._done += self._large(block[:end])
+            start += end
+        return text[start:]
 
     def _settle(self, border: int) -> None:
         if border:
@@ -94,7 +114,7 @@ def text_tokens(name: str, text: str) -> int:
     start, tokens = 0, 0
     while len(text) - start > BLOCK_CHARS:
         block = text[start : start + BLOCK_CHARS]
-        end = space_border(block) or settled(name, block) or len(block)
+        end = block_end(name, block)
         tokens += len(encode(block[:end]))
         start += end
     return tokens + len(encode(text[start:] if start else text))

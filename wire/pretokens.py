@@ -17,6 +17,8 @@ from .vocabulary import SOURCES
 
 Kind = Literal["letter", "mark", "digit", "space", "line", "other", "unknown"]
 
+BLOCK_CHARS: Final = 8_192
+"""How much of a whole text is encoded at a time."""
 _UNSTABLE: Final = ("Cn", "Cs")
 """Unassigned here, but perhaps a letter for tiktoken; or half of a pair. Nothing from there on is settled."""
 
@@ -62,6 +64,11 @@ def settled(name: str, text: str) -> int:
         if _kind(known[found.end() - 1]) != "space":
             done = found.end()
     return done
+
+
+def block_end(name: str, block: str) -> int:
+    """Where a block that starts with a pre-token is best cut: behind the last place that no pre-token can span."""
+    return space_border(block) or settled(name, block) or len(block)
 
 
 def stable(text: str) -> int:

@@ -6,10 +6,10 @@ from typing import Any, Final
 from penstock.schemas.attribution import TokenCount
 from penstock.schemas.events import Api
 
-from .chat_prompt import chat_prompt, functions_of
+from .bounded import BoundedCount
+from .chat_prompt import Count, chat_prompt, functions_of
 from .families import Method, encoding_for
 from .gemini_prompt import gemini_tokens
-from .joined import text_tokens
 from .lenient import dumped, parsed
 from .request import UNCHARGED
 from .responses_prompt import as_chat, holds_all
@@ -35,15 +35,23 @@ def count_prompt(api: Api, model: str, body: bytes) -> TokenCount:
     if not isinstance(request, dict) or api in UNCHARGED:
         return TokenCount(tokens=len(body) // BYTES_PER_TOKEN, source="estimated", method="bytes/4")
     method = encoding_for(model, api)
+    count = BoundedCount(method.encoding)
+    found = _counted(api, method, model, count, request)
+    if count.exact:
+        return found
+    return TokenCount(tokens=found.tokens, source="estimated", method=f"{method.name} of samples")
+
+
+def _counted(api: Api, method: Method, model: str, count: Count, request: dict[str, Any]) -> TokenCount:
     if api == "openai.chat":
-        return _chat(method, model, request)
+        return _chat(method, model, count, request)
     if api == "openai.responses":
-        return _responses(method, model, request)
+        return _responses(method, model, count, request)
     if api == "anthropic.messages":
-        return _count(method, _anthropic(method, request), False)
+        return _count(method, _anthropic(method, count, request), False)
     if api in ("gemini.generate", "gemini.embed"):
-        return _count(method, gemini_tokens(request, lambda text: _raw(method, text), method.factor), False)
-    return _texts(method, request.get("input" if api == "embeddings" else "prompt"))
+        return _count(method, gemini_tokens(request, count, method.factor), False)
+    return _texts(method, count, request.get("input" if api == "embeddings" else "prompt"))
 
 
 def _count(method: Method, tokens: int, exact: bool) -> TokenCount:
@@ -51,28 +59,24 @@ def _count(method: Method, tokens: int, exact: bool) -> TokenCount:
     return TokenCount(tokens=tokens, source="counted" if exact else "estimated", method=name)
 
 
-def _raw(method: Method, text: str) -> int:
-    return text_tokens(method.encoding, text)
-
-
-def _chat(method: Method, model: str, request: dict[str, Any]) -> TokenCount:
+def _chat(method: Method, model: str, count: Count, request: dict[str, Any]) -> TokenCount:
     bare = model.lower().rpartition("/")[2]
     if method.exact or method.thinks:
-        prompt = chat_prompt(bare, method.thinks, lambda text: _raw(method, text), request)
+        prompt = chat_prompt(bare, method.thinks, count, request)
         return _count(method, prompt.tokens, prompt.plain)
     messages = request.get("messages")
     number = len(messages) if isinstance(messages, list) else 0
     tools = "".join(dumped(function) for function in functions_of(request))
-    raw = sum(_raw(method, text) for text in _strings(messages, _DEEPEST)) + _raw(method, tools)
+    raw = sum(count(text) for text in _strings(messages, _DEEPEST)) + count(tools)
     return _count(method, round(raw * method.factor) + number * OTHER_MESSAGE_TOKENS, False)
 
 
-def _responses(method: Method, model: str, request: dict[str, Any]) -> TokenCount:
-    found = _chat(method, model, as_chat(request))
+def _responses(method: Method, model: str, count: Count, request: dict[str, Any]) -> TokenCount:
+    found = _chat(method, model, count, as_chat(request))
     return found if holds_all(request) else _count(method, found.tokens, False)
 
 
-def _anthropic(method: Method, request: dict[str, Any]) -> int:
+def _anthropic(method: Method, count: Count, request: dict[str, Any]) -> int:
     messages, tools = request.get("messages"), request.get("tools")
     texts = [*_strings(messages, _DEEPEST), *_strings(request.get("system"), _DEEPEST)]
     tokens = len(messages) * CLAUDE_MESSAGE_TOKENS if isinstance(messages, list) else 0
@@ -83,16 +87,16 @@ def _anthropic(method: Method, request: dict[str, Any]) -> int:
     if isinstance(tools, list) and tools:
         tokens += CLAUDE_TOOLS_TOKENS
         texts.append(dumped(tools))
-    return tokens + round(sum(_raw(method, text) for text in texts) * method.factor)
+    return tokens + round(sum(count(text) for text in texts) * method.factor)
 
 
-def _texts(method: Method, given: object) -> TokenCount:
+def _texts(method: Method, count: Count, given: object) -> TokenCount:
     """An embeddings input or a completions prompt: a text, texts, tokens, or lists of tokens."""
     items = given if isinstance(given, list) else [given]
     tokens, plain = 0, method.exact
     for item in items:
         if isinstance(item, str):
-            tokens += _raw(method, item)
+            tokens += count(item)
         elif isinstance(item, int):
             tokens += 1
         elif isinstance(item, list):

@@ -55,6 +55,11 @@ class RunningCount:
         self._changed.add(channel)
 
     @property
+    def exact(self) -> bool:
+        """No text was counted from samples."""
+        return all(count.exact for count in self._counts.values())
+
+    @property
     def tokens(self) -> int:
         """Tokens of all that was added."""
         if self._changed:

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from penstock.wire.joined import BLOCK_CHARS, JoinedCount, text_tokens
+from penstock.wire.joined import JoinedCount, text_tokens
 from penstock.wire.piece import PieceRun, SpaceRun
+from penstock.wire.pretokens import BLOCK_CHARS
 from penstock.wire.vocabulary import vocabulary
 
 NAMES = ("o200k_base", "cl100k_base")
