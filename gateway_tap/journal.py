@@ -54,14 +54,18 @@ class Running:
 
 
 class Journal:
-    """The journal of one process. A position is `segment number << 32 | place`. `full`: it has refused events, and
-    nothing was dropped since. `urgent`: events may use what is kept back for its own notes. `on_pressed` is called at
-    once when an append has used room that is kept for exchanges that run."""
+    """The journal of one process.
+
+    `full`: it has refused events, and nothing was dropped since. `urgent`: events may use what is kept back for its own
+    notes. `forgotten`: running exchanges of which nothing could be read back; if the process ends before they do, the
+    meter ends them. `on_pressed` is called at once when an append has used room that is kept for exchanges that run.
+    """
 
     def __init__(self, supply: Supply) -> None:
         self.running: dict[str, Running] = {}
         self.segments: dict[int, Segment] = {}
         self.acked: dict[int, Acknowledged] = {}
+        self.forgotten = 0
         self.full = False
         self.urgent = False
         self.on_pressed: Callable[[], None] = lambda: None
@@ -233,17 +237,25 @@ class Journal:
         """What only segment `number` says of running exchanges is said again at the end of the journal, a bounded
         number of them per call; True once there is none left."""
         limit, left = (number + 1) << 32, CARRIED_AT_ONCE
+        unknown: list[str] = []
         for exchange_id, running in self.running.items():
             if running.position < limit or (running.partial and running.partial_at < limit):
                 if not left:
-                    return False
+                    break
                 left -= 1
-                position = self._repeat(exchange_id, running)
+                try:
+                    position = self._repeat(exchange_id, running)
+                except (OSError, ValueError):
+                    unknown.append(exchange_id)
+                    continue
                 if position == NOWHERE:
                     return False
                 running.position = position
                 running.partial_at = position
-        return True
+        for exchange_id in unknown:
+            del self.running[exchange_id]
+        self.forgotten += len(unknown)
+        return left > 0
 
     def _repeat(self, exchange_id: str, running: Running) -> int:
         record = record_at(self.segments, self._supply, running.position)

@@ -129,17 +129,19 @@ class JournalFolder:
         last = {head.writer: head.number for head, _ in heads}
         self._next = max([head.number for head, _ in heads], default=0) + 1
         for head, path in heads:
-            file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-            self._files[head.number] = file
-            segment = Segment(head, None, head.size)
-            yield segment, os.pread(file, head.size, 0), last[head.writer] == head.number
+            try:
+                file = self._files[head.number] = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+                content = os.pread(file, head.size, 0)
+            except OSError as error:
+                raise _unreadable(path, error) from error
+            yield Segment(head, None, head.size), content, last[head.writer] == head.number
 
     def _head(self, path: Path) -> SegmentHead | None:
         try:
             with path.open("rb") as file:
                 head = read_head(file.read(HEAD_BYTES))
         except OSError as error:
-            raise JournalError(f"{path}: cannot read the journal ({error.strerror})") from error
+            raise _unreadable(path, error) from error
         except ForeignSegment as error:
             raise JournalError(
                 f"{path}: {error}: start the version that wrote it once more, so that it publishes what is there, or"
@@ -293,3 +295,10 @@ class JournalFolder:
         if self.disk_full != reason:
             log.error("journal_cannot_grow", reason=reason, segments=self.kept)
         self.disk_full = reason
+
+
+def _unreadable(path: Path, error: OSError) -> JournalError:
+    return JournalError(
+        f"{path}: cannot read the journal ({error.strerror}): repair the file system, or move the folder away to begin "
+        "without what is in it"
+    )

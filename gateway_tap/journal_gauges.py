@@ -26,5 +26,11 @@ def journal_families(keeper: JournalKeeper | None) -> list[Family]:
             "Damaged places found at start.",
             [({}, folder.quarantined)],
         ),
+        (
+            "penstock_tap_journal_forgotten_total",
+            "counter",
+            "Running exchanges that could not be read back.",
+            [({}, journal.forgotten)],
+        ),
         ("penstock_tap_journal_replayed_events", "gauge", "Events found at start.", [({}, keeper.replayed)]),
     ]

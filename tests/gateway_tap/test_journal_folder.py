@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from penstock.gateway_tap.journal import NOWHERE, Journal
+from penstock.gateway_tap.journal import CARRIED_AT_ONCE, NOWHERE, Journal
 from penstock.gateway_tap.journal_folder import JournalFolder, boot_id, left_behind
 from penstock.gateway_tap.journal_record import HEAD_BYTES, VERSION, Damage, scan
 from penstock.gateway_tap.journal_recovery import Recovery
@@ -84,6 +84,35 @@ def test_a_running_exchange_is_carried_forward_with_what_its_client_has(folder: 
     (idle,) = recovery_of(folder).left_open(boot_id(), {5: boot_id()})
     assert (idle.known.exchange, idle.known.seq, b"".join(idle.partial), idle.hidden) == ("idle", 3, b"data: half", 2)
     assert recovery_of(folder).lanes[5, 1].following == 101
+
+
+def test_a_running_exchange_that_cannot_be_read_back_is_let_go(folder: JournalFolder) -> None:
+    journal = Journal(folder)
+    journal.begin(5)
+    journal.append(1, 0, 0, "idle", [event("idle", 0, "prompt")])
+    (path,) = folder.path.glob("*.seg")
+    with path.open("r+b") as file:
+        file.seek(HEAD_BYTES + 100)
+        file.write(b"?")
+    for seq in range(100):
+        journal.append(1, seq + 1, seq + 1, f"e{seq}", [event(f"e{seq}", 0, "completion", b"x" * 100_000)])
+    journal.acknowledge(1, 5, 100, 101)
+    assert (len(journal.segments), journal.running, journal.forgotten) == (1, {}, 1)
+
+
+def test_more_idle_exchanges_than_are_carried_at_once_keep_their_segment(folder: JournalFolder) -> None:
+    journal = Journal(folder)
+    journal.begin(5)
+    many = CARRIED_AT_ONCE + 10
+    for number in range(many):
+        journal.append(1, 0, number, f"idle{number}", [event(f"idle{number}", 0, "prompt")])
+    for seq in range(100):
+        journal.append(1, seq + 1, many + seq, f"e{seq}", [event(f"e{seq}", 0, "completion", b"x" * 100_000)])
+    journal.acknowledge(1, 5, 100, many + 100)
+    assert len(journal.segments) > 1
+    journal.free()
+    assert len(journal.segments) == 1
+    assert len(recovery_of(folder).left_open(boot_id(), {5: boot_id()})) == many
 
 
 def recovery_of(folder: JournalFolder) -> Recovery:

@@ -100,5 +100,6 @@ async def test_gauges(publisher: KafkaPublisher) -> None:
         "penstock_tap_journal_full": 1,
         "penstock_tap_journal_pressed": 1,
         "penstock_tap_journal_quarantined_total": 0,
+        "penstock_tap_journal_forgotten_total": 0,
         "penstock_tap_journal_replayed_events": 0,
     }
