@@ -2,6 +2,8 @@
 
 stopped ──start──▶ starting ──NAME.json appears──▶ ready ──dies──▶ waiting ──backoff──▶ starting
                        └──dies──▶ waiting                └──stop──▶ stopped
+
+One that ends with code 2 (wrong use) would do so again: it stays stopped.
 """
 
 import asyncio
@@ -52,6 +54,7 @@ class Child:
         self._stop_asked = asyncio.Event()
         self._deaths = 0
         self._last_code: int | None = None
+        self._log_start_bytes = 0
 
     @property
     def pid(self) -> int | None:
@@ -132,6 +135,12 @@ class Child:
             self._last_code = code
             if self._stop_asked.is_set():
                 return
+            if code == WRONG_USE:
+                self._tell(
+                    f"{self.spec.name} ended with code {code}, which says that it is used wrongly: it is not "
+                    f"started again. {self._log_end(1)}"
+                )
+                return
             stable = isinstance(since, float) and time.monotonic() - since > STABLE_S
             self._deaths = 1 if stable else self._deaths + 1
             pause_s = BACKOFF_S[min(self._deaths, len(BACKOFF_S)) - 1]
@@ -143,6 +152,7 @@ class Child:
         # terminal reaches this process alone and children are stopped in order.
         command = tethered(self.spec.command, signal.SIGTERM)
         with open_log(self._logs, self.spec.name) as output:
+            self._log_start_bytes = output.seek(0, os.SEEK_END)
             process = await asyncio.create_subprocess_exec(
                 *command,
                 stdin=DEVNULL,
@@ -169,8 +179,12 @@ class Child:
         self._ready.clear()
         (self._run / f"{self.spec.name}.json").unlink(missing_ok=True)
 
+    def _log_end(self, count: int = 15) -> str:
+        """What the last process said at its end."""
+        return last_lines(self._logs, self.spec.name, count, self._log_start_bytes)
+
     def _trouble(self, what: str) -> ServiceUnavailable:
-        end = last_lines(self._logs, self.spec.name)
+        end = self._log_end()
         return ServiceUnavailable(
             f"{self.spec.name} {what}. The end of {self._logs / self.spec.name}.log:\n{end or '(empty)'}"
         )

@@ -15,11 +15,12 @@ def open_log(logs: Path, name: str) -> BinaryIO:
     return path.open("ab")
 
 
-def last_lines(logs: Path, name: str, count: int = 15) -> str:
-    """The end of a log, for an error message; empty where there is none."""
+def last_lines(logs: Path, name: str, count: int = 15, start_bytes: int = 0) -> str:
+    """The end of a log, for an error message; empty where there is none. `start_bytes`: where the run began that it is
+    about, since a log holds many."""
     try:
         with (logs / f"{name}.log").open("rb") as file:
-            file.seek(max(0, file.seek(0, 2) - 8192))
+            file.seek(max(start_bytes, file.seek(0, 2) - 8192))
             lines = file.read().decode(errors="replace").splitlines()
     except OSError:
         return ""

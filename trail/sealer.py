@@ -6,6 +6,7 @@ store. Whatever fails in between, a new `Sealer` starts from the store and is he
 
 import asyncio
 import time
+from typing import Final
 
 from penstock.schemas.errors import ServiceUnavailable, TrailError, UsageError
 from penstock.schemas.secrets import read_secret
@@ -20,6 +21,9 @@ from .merkle import CompactRange
 from .note import verifier_of
 from .seal_state import checkpoints_path, keep_public_keys, keep_tree, read_tree
 from .sealing import Tree, extend, standing
+
+SEALER_MAX: Final = 2**64 - 1
+"""Whoever may write the store may claim this number: a sealer takes it too then, and of equals the last leaf stands."""
 
 
 class Sealer:
@@ -116,7 +120,7 @@ class Sealer:
             tree = CompactRange()
         begin, largest = tree.size, max((found.size for _, found in signed), default=0)
         extend(tree, standing(ledger.leaves(begin, ledger.leaf_end()), begin, largest), signed)
-        sealer = max(time.time_ns() // 1000, ledger.newest_sealer() + 1)
+        sealer = min(max(time.time_ns() // 1000, ledger.newest_sealer() + 1), SEALER_MAX)
         return Tree(sealer, tree, ledger.places(tree.size))
 
     def _confirm(self) -> None:

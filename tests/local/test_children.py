@@ -121,3 +121,19 @@ async def test_the_environment_of_a_later_process_can_be_changed(make: Callable[
         "None",
         "yes",
     ]
+
+
+async def test_one_that_is_used_wrongly_is_not_started_again(
+    make: Callable[..., Child], tmp_path: Path, heard: list[str]
+) -> None:
+    marker = tmp_path / "broken"
+    code = POLITE.replace("print(", f"pathlib.Path({str(marker)!r}).exists() and sys.exit('policy.yaml: no') or print(")
+    child = make(code.replace("sys.exit('policy", "(print('policy.yaml: no', flush=True), sys.exit(2)) and ('policy"))
+    await child.start()
+    marker.touch()
+    with pytest.raises(ServiceUnavailable, match="ended with code 2") as raised:
+        await child.crash()
+    assert "hello from" not in str(raised.value), "the log of the run before is no part of it"
+    assert heard[-1].endswith("it is not started again. policy.yaml: no")
+    assert child.pid is None
+    await child.stop()

@@ -21,6 +21,12 @@ def test_a_large_log_is_turned_over_once(tmp_path: Path) -> None:
     assert (tmp_path / "tap.log.1").read_bytes()[:1] == b"b"
 
 
+def test_the_end_of_one_run_holds_nothing_of_earlier_ones(tmp_path: Path) -> None:
+    (tmp_path / "tap.log").write_bytes(b"earlier\nthis\nrun\n")
+    assert last_lines(tmp_path, "tap", start_bytes=8) == "this\nrun"
+    assert last_lines(tmp_path, "tap", 1, start_bytes=8) == "run"
+
+
 def test_a_missing_or_binary_log_gives_text(tmp_path: Path) -> None:
     assert last_lines(tmp_path, "tap") == ""
     (tmp_path / "tap.log").write_bytes(b"\xff\xfe\nend")

@@ -242,3 +242,16 @@ async def test_a_file_that_cannot_be_written_is_said(deployment: Deployment) -> 
     folder.mkdir()
     with pytest.raises(ServiceUnavailable, match="cannot write"):
         append_note(folder, "note\n")
+
+
+@pytest.mark.parametrize("claimed", [2**64 - 1, 2**64 - 2])
+async def test_a_leaf_of_a_sealer_from_the_end_of_time_stops_nothing(deployment: Deployment, claimed: int) -> None:
+    deployment.exchange()
+    await deployment.seal()
+    forged = f"SELECT 15, topic, partition, offset, frame_index, leaf_hash, {claimed} FROM penstock.leaves FINAL"
+    deployment.alter(f"INSERT INTO penstock.leaves {forged} WHERE leaf_index = 3")
+    for size in (20, 30, 40):
+        deployment.exchange()
+        assert (await deployment.seal()).size == size
+    report = await deployment.verify()
+    assert report.ok, report.faults
