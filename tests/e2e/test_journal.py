@@ -119,6 +119,81 @@ async def test_a_paused_kafka_is_waited_for_and_its_journal_reaches_the_disk(
         check_clients(clients, await delivered(tap))
 
 
+async def test_a_slow_kafka_delays_and_doubles_nothing(tmp_path: Path, endpoint: str, start_embedded: Start) -> None:
+    """A broker that answers a tenth of the time."""
+    clients = Clients()
+    with TapProcess(tmp_path, endpoint) as tap, start_embedded("kafka", tap.settings):
+        await ensure_topics(tap.settings)
+        await clients.ask(tap.url, STREAM)
+        await delivered(tap)
+        broker = read_pid(tap.settings.run, "kafka-broker")
+        assert broker is not None
+        async with clients.streaming(tap.url, 4, STREAM):
+            for _ in range(8):
+                os.kill(broker, signal.SIGSTOP)
+                await asyncio.sleep(0.45)
+                os.kill(broker, signal.SIGCONT)
+                await asyncio.sleep(0.05)
+        topic = await delivered(tap)
+        check_clients(clients, topic)
+        assert topic.gaps == []
+
+
+class Half:
+    """An upstream that sends what it is told and then says nothing more."""
+
+    def __init__(self, *pieces: bytes, kind: str) -> None:
+        self.pieces, self.kind = pieces, kind
+
+    async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(f"HTTP/1.1 200 OK\r\ncontent-type: {self.kind}\r\ntransfer-encoding: chunked\r\n\r\n".encode())
+        for piece in self.pieces:
+            writer.write(b"%x\r\n%b\r\n" % (len(piece), piece))
+            await writer.drain()
+            await asyncio.sleep(0.1)
+        await reader.read()
+        writer.close()
+
+
+@pytest.mark.parametrize(
+    ("kind", "pieces"),
+    [
+        ("text/event-stream", (b'data: {"a":1}\n\n', b'data: {"half":', b'"of an ev', b"ent")),
+        ("application/json", (b'{"a":1,', b'"b":"ends with sk-t')),
+    ],
+)
+async def test_the_half_of_an_event_that_a_client_got_is_the_last_chunk(
+    tmp_path: Path, start_embedded: Start, kind: str, pieces: tuple[bytes, ...]
+) -> None:
+    clients, given = Clients(), b"".join(pieces)
+    server = await asyncio.start_server(Half(*pieces, kind=kind), "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    with TapProcess(tmp_path, f"http://127.0.0.1:{port}") as tap:
+        asking = asyncio.create_task(clients.ask(tap.url, "half"))
+        async with asyncio.timeout(20):
+            while b"".join(clients.got.values()) != given:  # noqa: ASYNC110 - the client has no event for it
+                await asyncio.sleep(0.01)
+        tap.kill()
+        await asking
+        server.close()
+        tap.start()
+        with start_embedded("kafka", tap.settings):
+            await ensure_topics(tap.settings)
+            topic = await delivered(tap)
+            ((exchange_id, events),) = topic.events.items()
+            recorded = topic.response(exchange_id)
+            assert len(recorded) == len(given)
+            assert recorded == given.replace(b"sk-t", b"****")
+            assert completion_of(events)["outcome"] == "tap_error"
+            *_, chunk, end = events
+            assert (chunk.kind, chunk.redacted, end.kind) == (
+                "chunk",
+                "0-4" if b"sk-t" in given else "",
+                "completion",
+            )
+
+
 async def test_a_broker_that_comes_back_elsewhere_is_found(
     tmp_path: Path, endpoint: str, start_embedded: Start
 ) -> None:
