@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal
 
 from penstock.schemas.frames import EventWriter
+from penstock.schemas.ids import new_exchange_id
 from penstock.schemas.tap_settings import Tap
 from penstock.wire import masks
+from penstock.wire.request import RequestInfo
 
 from .admission import Gate
 from .callers import Callers
@@ -17,7 +19,7 @@ from .deadlines import Deadlines
 from .identity import Keys, Trusted
 from .orders import Orders, Standing
 from .outlet import Turn
-from .partition import partition_of
+from .partition import new_id_in, partition_of
 from .pool import Pool
 from .publisher import Publisher
 from .routes import Routes
@@ -103,6 +105,13 @@ class Core:
     @property
     def _waits_for_room(self) -> bool:
         return self.tap.audit == "journal" and self.gate.enforcing and self.on_journal_full == "wait"
+
+    def new_exchange_id(self, info: RequestInfo, upstream: str) -> str:
+        """The id of a new exchange. All that is about background responses of one upstream meets in one partition."""
+        if not info.background and not info.of_response:
+            return new_exchange_id()
+        partitions = self.publisher.partitions
+        return new_id_in(partition_of(f"responses:{upstream}", partitions), partitions)
 
     def tape(self, exchange_id: str, key_id: str, credentials: list[bytes]) -> tuple[Tape, int]:
         """A tape for a new exchange, and the partition that it writes to."""

@@ -4,7 +4,6 @@ event says."""
 from dataclasses import dataclass, field
 
 from penstock.schemas.events import Dialect
-from penstock.schemas.ids import new_exchange_id
 from penstock.schemas.written import Head
 from penstock.wire import masks
 from penstock.wire.asked_usage import ADDED, with_usage_asked
@@ -43,13 +42,13 @@ class Opened:
 
 def open_exchange(core: Core, request: Request, body: bytes | None, address: str) -> Opened:
     """Everything that is known before admission. `body` None: it is larger than the tap reads, and passes through."""
-    exchange_id = new_exchange_id()
     chosen = core.routes.choose(request.target)
     path = chosen.path if chosen else request.target.decode("latin-1")
     dialect: Dialect = chosen.route.dialect if chosen else "openai"
     coding = joined(request.headers, request.fields, b"content-encoding").decode("latin-1")
     readable = decoded(body, coding, core.tap.parse_max_bytes) if body and coding else body
     info = read_request(dialect, request.method, path, readable)
+    exchange_id = core.new_exchange_id(info, chosen.route.name if chosen else "")
     credentials = masks.credentials_of(request.headers, path, core.tap.credential_headers)
     known = core.callers.find(credentials, request.fields, address, request.started_at_us)
     caller = known.caller

@@ -7,6 +7,8 @@ with aiokafka's.
 import struct
 from typing import Final
 
+from penstock.schemas.ids import new_exchange_id
+
 SEED: Final = 0x9747B28C
 MULTIPLIER: Final = 0x5BD1E995
 WORD: Final = 0xFFFFFFFF
@@ -15,6 +17,14 @@ WORD: Final = 0xFFFFFFFF
 def partition_of(exchange_id: str, partitions: int) -> int:
     """The partition of `exchange_id` among `partitions`."""
     return (murmur2(exchange_id.encode()) & 0x7FFFFFFF) % partitions
+
+
+def new_id_in(partition: int, partitions: int) -> str:
+    """A fresh exchange id that lies in `partition`; tries as many as there are partitions, on average."""
+    while True:
+        exchange_id = new_exchange_id()
+        if partition_of(exchange_id, partitions) == partition:
+            return exchange_id
 
 
 def murmur2(data: bytes) -> int:

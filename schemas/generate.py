@@ -25,6 +25,7 @@ MODELS: Final[dict[str, type[BaseModel]]] = {
     "order": control.Order,
     "policy": policy.Policy,
     "prompt-head": events.PromptHead,
+    "response-charge": usage.ResponseCharge,
     "settings": settings.Settings,
     "tap-started": events.TapStarted,
     "traffic-event": events.TrafficEvent,

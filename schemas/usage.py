@@ -10,6 +10,7 @@ from .events import Contract
 TYPE_USAGE = "penstock.usage.v1"
 TYPE_BUDGET = "penstock.budget.v1"
 TYPE_POSITION = "penstock.meter-position.v1"
+TYPE_RESPONSE = "penstock.response-charge.v1"
 
 
 class Totals(Contract):
@@ -90,6 +91,29 @@ class BudgetSnapshot(Contract):
     applied: dict[int, Mark] = Field(
         default_factory=dict, description="per traffic partition: an exchange not running is new only after this place"
     )
+
+
+class ResponseShare(Contract):
+    """What one exchange was charged of a response that several may report."""
+
+    exchange_id: str = ""
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cached_tokens: int = 0
+    cache_write_tokens: int = 0
+    reasoning_tokens: int = 0
+
+
+class ResponseCharge(Contract):
+    """What was charged of one background response. Kafka key: `response|upstream|response id|instance`; of several
+    instances the record with most shares holds (docs/decisions/0016)."""
+
+    v: Literal[1] = 1
+    partition: int = Field(description="the traffic partition in which all its exchanges meet")
+    upstream: str
+    response_id: str
+    model: str = Field(default="", description="the model asked for when it was made, as far as that was seen")
+    shares: list[ResponseShare] = Field(default_factory=list, description="in the order in which they were charged")
 
 
 class UnseenExchange(Contract):

@@ -35,7 +35,8 @@ class Birth:
 
 
 class Exchange:
-    """One exchange. `prefix_unseen`: its beginning was never read here; `holes`: events between are missing."""
+    """One exchange. `named`: a model that its request does not name.
+    `prefix_unseen`: its beginning was never read here; `holes`: events between are missing."""
 
     def __init__(self, exchange_id: str, birth: Birth, body_max_bytes: int, *, prefix_unseen: bool = False) -> None:
         self.id = exchange_id
@@ -49,6 +50,7 @@ class Exchange:
         self.request_bytes = 0
         self.reply: Reply | None = None
         self.chunk_count = 0
+        self.named = ""
         self.completion: Completion | None = None
         self.last_seq = -1
         self.last_time_us = birth.started_at_us
@@ -65,7 +67,19 @@ class Exchange:
     @property
     def model(self) -> str:
         """The model asked for."""
-        return self.request.model or (self.head.model if self.head else "")
+        return self.request.model or (self.head.model if self.head else "") or self.named
+
+    @property
+    def response_id(self) -> str:
+        """The provider's id of the response: the one asked for, or the one that was made."""
+        return self.request.of_response or (self.reply.reader.response_id if self.reply else "")
+
+    @property
+    def background(self) -> bool:
+        """The response goes on without this exchange, and others may report it too. Only such ones are streamed to a
+        request that fetches."""
+        asked = self.request.background or bool(self.request.of_response and self.request.stream)
+        return asked or (self.reply is not None and self.reply.reader.background)
 
     @property
     def output_tokens(self) -> int:

@@ -14,7 +14,7 @@ from aiokafka import ConsumerRecord
 from aiokafka.errors import KafkaError
 
 from penstock.schemas.topics import BUDGETS, TRAFFIC
-from penstock.schemas.usage import TYPE_POSITION, MeterPosition
+from penstock.schemas.usage import TYPE_POSITION, TYPE_RESPONSE, MeterPosition, ResponseCharge
 
 from .clock import now_us
 from .decisions import Rules
@@ -121,14 +121,15 @@ class Counter:
 
     async def _restore(self, partition: int, offset: int) -> Tally:
         tally = Tally(partition, self._rules)
-        position = furthest(
-            [
-                found
-                async for record in self._rewinder.whole(BUDGETS, partition)
-                if record.value is not None
-                and (found := read_state(record.value, record.headers, TYPE_POSITION, MeterPosition))
-            ]
-        )
+        positions: list[MeterPosition] = []
+        async for record in self._rewinder.whole(BUDGETS, partition):
+            if record.value is None:
+                continue
+            if position := read_state(record.value, record.headers, TYPE_POSITION, MeterPosition):
+                positions.append(position)
+            elif charge := read_state(record.value, record.headers, TYPE_RESPONSE, ResponseCharge):
+                tally.responses.adopt(charge)
+        position = furthest(positions)
         if position is None:
             return tally
         tally.adopt(position)

@@ -9,7 +9,7 @@ from penstock.schemas.audit import Act, AuditEvent
 from penstock.schemas.control import Order
 from penstock.schemas.events import Contract
 from penstock.schemas.policy import Limit
-from penstock.schemas.usage import BudgetSnapshot, MeterPosition, UsageTotal
+from penstock.schemas.usage import BudgetSnapshot, MeterPosition, ResponseCharge, UsageTotal
 from penstock.schemas.violations import Violation
 
 from .limits import Window
@@ -107,6 +107,20 @@ def of_position(position: MeterPosition, key: str, now_us: int) -> Emission:
         subject=f"partition:{position.partition}",
         time_us=now_us,
         partition=position.partition,
+    )
+
+
+def of_response(charge: ResponseCharge, key: str, time_us: int) -> Emission:
+    """What was charged of a background response, beside the position of its traffic partition."""
+    return Emission(
+        topics.BUDGETS,
+        key,
+        charge,
+        id=f"{key}/{len(charge.shares)}",
+        type=usage.TYPE_RESPONSE,
+        subject=f"response:{charge.response_id}",
+        time_us=time_us,
+        partition=charge.partition,
     )
 
 

@@ -14,6 +14,7 @@ from .decisions import Case, Rules, say_done, say_kill, say_settled, say_used_up
 from .emission import Emission
 from .limits import Applied, applying, scopes_of, window_of
 from .own import OwnLimits
+from .responses import Responses
 from .settle import final_totals, running_totals, settle
 
 UNSEEN: Final = -1
@@ -29,11 +30,12 @@ class Running:
     Its limits are known once its prompt is counted: nothing is said of it before, but for its end.
     """
 
-    def __init__(self, exchange: Exchange, born_at_bytes: int, rules: Rules) -> None:
+    def __init__(self, exchange: Exchange, born_at_bytes: int, rules: Rules, responses: Responses) -> None:
         self.exchange = exchange
         self.born_at_bytes = born_at_bytes
         self.heard_us = 0
         self._rules = rules
+        self._responses = responses
         self._shared: tuple[Applied, ...] | None = None
         self._own: OwnLimits | None = None
         self._said: Totals | None = None
@@ -55,23 +57,25 @@ class Running:
             _log.exception("event not counted", exchange=exchange.id, seq=event.seq)
         if exchange.output_tokens != tokens:
             self._steps.append((exchange.last_time_us, exchange.output_tokens))
-        if exchange.input is None or exchange.completion is not None:
+        if not self._known or exchange.completion is not None:
             return []
         own = self._limits()[1]
         if not own.left:
             return []
-        return self._judge(own, running_totals(exchange, priced=own.priced), appended_us, now_us)
+        return self._judge(
+            own, running_totals(exchange, self._responses.before(exchange), priced=own.priced), appended_us, now_us
+        )
 
     def totals(self, place: Place) -> list[UsageTotal]:
         """The running totals for each shared limit, if they have changed since they were last said."""
-        if self.exchange.input is None:
+        if not self._known:
             return []
         shared = self._limits()[0]
         if not shared:
             self._steps.clear()
             return []
         priced = any(applied.limit.unit == "cost_usd" for applied in shared)
-        totals = running_totals(self.exchange, priced=priced)
+        totals = running_totals(self.exchange, self._responses.before(self.exchange), priced=priced)
         if totals == self._said:
             return []
         return self._say(totals, place, final=False)
@@ -85,15 +89,28 @@ class Running:
         completion = exchange.completion
         if completion is None:
             raise ValueError(f"exchange {exchange.id} has not ended")
-        settled = settle(exchange, completion, self._rules.policy_version)
+        self._name()
+        settled = settle(exchange, completion, self._rules.policy_version, self._responses.before(exchange))
         totals = final_totals(settled)
         shared, own = self._limits()
-        said = say_settled(self._rules, settled)
+        said = say_settled(self._rules, settled) + self._responses.note(exchange, settled)
         said += self._judge(own, totals, appended_us, now_us)
         said += [say_done(applied.limit, exchange.id) for applied in own.killed]
         if not shared or (settled.outcome == "blocked" and self._said is None):
             return said, []
         return said, self._say(totals, place, final=True)
+
+    @property
+    def _known(self) -> bool:
+        """The prompt is counted, and the model is known by which limits apply."""
+        exchange = self.exchange
+        if exchange.request.of_response and not exchange.named:
+            self._name()
+        return exchange.input is not None and not (exchange.request.of_response and not exchange.named)
+
+    def _name(self) -> None:
+        if self.exchange.request.of_response:
+            self.exchange.named = self._responses.model(self.exchange)
 
     def _limits(self) -> tuple[tuple[Applied, ...], OwnLimits]:
         if self._shared is None or self._own is None:

@@ -10,7 +10,7 @@ from typing import Final
 
 from penstock.schemas.attribution import Attribution, Kill, TokenCount
 from penstock.schemas.events import Completion
-from penstock.schemas.usage import Totals
+from penstock.schemas.usage import ResponseShare, Totals
 from penstock.wire.price import price
 from penstock.wire.request import UNCHARGED
 from penstock.wire.usage import Usage, merge_usage
@@ -19,6 +19,7 @@ from .count import Exchange
 from .reply import rough_tokens
 
 _NOTHING: Final = TokenCount(tokens=0, source="none")
+_NO_SHARE: Final = ResponseShare()
 _WITHOUT_TEXT: Final = UNCHARGED | {"embeddings", "gemini.embed"}
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _PAGES: Final = ("text/html", "application/xhtml")
@@ -26,22 +27,25 @@ _EMPTY: Final = (204, 205)
 _MAY_HAVE_REACHED_UPSTREAM: Final = frozenset({"killed", "client_disconnected"})
 
 
-def running_totals(exchange: Exchange, *, priced: bool) -> Totals:
-    """What a running exchange has used by now. `priced` False leaves the cost at 0, which is cheaper."""
+def running_totals(exchange: Exchange, before: ResponseShare = _NO_SHARE, *, priced: bool) -> Totals:
+    """What a running exchange has used by now, beyond `before`. `priced` False leaves the cost at 0, which is
+    cheaper."""
     reply = exchange.reply
     reported = merge_usage(reply.reader.api, reply.usage) if reply and reply.usage else None
     counted = exchange.input.tokens if exchange.input else 0
     input_tokens = reported.input_tokens if reported and reported.input_tokens is not None else counted
+    input_tokens = max(0, input_tokens - before.input_tokens)
+    output_tokens = max(0, exchange.output_tokens - before.output_tokens)
     cost = Decimal(0)
     if priced:
         parts = Usage(
             input_tokens=input_tokens,
-            output_tokens=exchange.output_tokens,
+            output_tokens=output_tokens,
             cached_tokens=reported.cached_tokens if reported else None,
             cache_write_tokens=reported.cache_write_tokens if reported else None,
         )
         cost = _cost(exchange, _answering(exchange), parts)[0] or cost
-    return Totals(input_tokens=input_tokens, output_tokens=exchange.output_tokens, cost_usd=cost)
+    return Totals(input_tokens=input_tokens, output_tokens=output_tokens, cost_usd=cost)
 
 
 def final_totals(settled: Attribution) -> Totals:
@@ -54,11 +58,19 @@ def final_totals(settled: Attribution) -> Totals:
     )
 
 
-def settle(exchange: Exchange, completion: Completion, policy_version: str) -> Attribution:
-    """The attribution of an exchange that has ended with `completion`. The same events give the same attribution."""
+def settle(
+    exchange: Exchange, completion: Completion, policy_version: str, before: ResponseShare = _NO_SHARE
+) -> Attribution:
+    """The attribution of an exchange that has ended with `completion`. The same events give the same attribution.
+
+    `before`: what other exchanges were charged of the same response.
+    """
     charged = is_charged(exchange, completion)
     usage = _reported(exchange, completion) if charged else None
     sides = (_input(exchange, usage), _output(exchange, completion, usage)) if charged else (_NOTHING, _NOTHING)
+    deferred = charged and usage is None and _is_reported_later(exchange, completion)
+    if charged and (exchange.background or exchange.request.of_response):
+        usage, sides = _beyond(exchange, completion, usage, sides, before)
     parts = Usage(
         input_tokens=sides[0].tokens,
         output_tokens=sides[1].tokens,
@@ -99,7 +111,7 @@ def settle(exchange: Exchange, completion: Completion, policy_version: str) -> A
         usage_raw=completion.usage or (reply.usage if reply else []),
         cost_usd=cost,
         price_source=price_source,
-        lower_bound=charged and _is_lower_bound(exchange, completion, *sides),
+        lower_bound=deferred or (charged and _is_lower_bound(exchange, completion, *sides)),
         trace_id=head.trace_id if head else "",
         span_id=head.span_id if head else "",
         parent_span_id=head.parent_span_id if head else "",
@@ -136,6 +148,40 @@ def _is_page(exchange: Exchange, completion: Completion) -> bool:
 def _answering(exchange: Exchange) -> str:
     """The model that answers, as far as it is known: a deployment's own name has no price."""
     return (exchange.reply.reader.model if exchange.reply else "") or exchange.model
+
+
+def _is_reported_later(exchange: Exchange, completion: Completion) -> bool:
+    """Whether the answer says no more than that a background response was begun."""
+    return (
+        exchange.request.background and completion.outcome == "completed" and not _finish_reason(exchange, completion)
+    )
+
+
+def _beyond(
+    exchange: Exchange,
+    completion: Completion,
+    usage: Usage | None,
+    sides: tuple[TokenCount, TokenCount],
+    before: ResponseShare,
+) -> tuple[Usage | None, tuple[TokenCount, TokenCount]]:
+    """What a response that others report too has used beyond `before`. Nothing where it was made in the foreground:
+    then the request that made it is charged; and nothing while it says nothing of its use."""
+    whole = completion.outcome == "completed"
+    silent = usage is None and whole and (exchange.request.of_response or not _finish_reason(exchange, completion))
+    if not exchange.background or silent:
+        return None, (_NOTHING, _NOTHING)
+    if usage is not None:
+        usage = Usage(
+            cached_tokens=max(0, (usage.cached_tokens or 0) - before.cached_tokens),
+            cache_write_tokens=max(0, (usage.cache_write_tokens or 0) - before.cache_write_tokens),
+            reasoning_tokens=max(0, (usage.reasoning_tokens or 0) - before.reasoning_tokens),
+        )
+    return usage, (_less(sides[0], before.input_tokens), _less(sides[1], before.output_tokens))
+
+
+def _less(count: TokenCount, charged: int) -> TokenCount:
+    left = max(0, count.tokens - charged)
+    return count.model_copy(update={"tokens": left}) if left or not charged else _NOTHING
 
 
 def _reported(exchange: Exchange, completion: Completion) -> Usage | None:
@@ -185,6 +231,8 @@ def _is_lower_bound(exchange: Exchange, completion: Completion, given: TokenCoun
     if exchange.prefix_unseen and given.source == "none":
         return True
     final = _is_final(exchange, completion)
+    if final and exchange.request.of_response:
+        return False
     if output.source == "reported" and final:
         return False
     if exchange.reply is None or not exchange.reply.upstream_bytes:

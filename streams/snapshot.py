@@ -12,7 +12,7 @@ import structlog
 from penstock.schemas.errors import ContractError
 from penstock.schemas.policy import Limit
 from penstock.schemas.records import Headers, read_record, read_value
-from penstock.schemas.usage import BudgetSnapshot, ExchangeShare, Mark, MeterPosition
+from penstock.schemas.usage import BudgetSnapshot, ExchangeShare, Mark, MeterPosition, ResponseCharge
 
 from .budget import Budget, Share
 from .limits import Window, matches, window_of
@@ -22,7 +22,7 @@ KEEP_AFTER_END_US: Final = 72 * 3_600_000_000
 KEEP_IDLE_US: Final = 3_600_000_000
 """As long where none runs: a minute's window is of no use for days, and there are many of them."""
 
-State = TypeVar("State", BudgetSnapshot, MeterPosition)
+State = TypeVar("State", BudgetSnapshot, MeterPosition, ResponseCharge)
 _log = structlog.get_logger("penstock.streams.snapshot")
 
 
@@ -72,6 +72,11 @@ def snapshot_key(snapshot: BudgetSnapshot, instance: str) -> str:
 def position_key(partition: int, instance: str) -> str:
     """The Kafka key of a traffic partition's position as `instance` writes it."""
     return f"position|{partition}|{instance}"
+
+
+def response_key(charge: ResponseCharge, instance: str) -> str:
+    """The Kafka key of `charge` as `instance` writes it."""
+    return f"response|{charge.upstream}|{charge.response_id}|{instance}"
 
 
 def newest(snapshots: Iterable[BudgetSnapshot]) -> dict[tuple[str, str, str], BudgetSnapshot]:

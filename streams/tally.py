@@ -16,6 +16,7 @@ from .count import Birth, Exchange
 from .decisions import Rules
 from .emission import Emission, of_usage
 from .intake import TrafficFrame
+from .responses import Responses
 from .running import UNSEEN, Running, born_at_us
 
 ENDED_KEPT: Final = 20_000
@@ -36,6 +37,7 @@ class Tally:
         self._rules = rules
         self._bytes = 0
         self._ended: dict[str, None] = {}
+        self.responses = Responses(partition, rules.actor)
 
     def strangers(self, frame: TrafficFrame) -> dict[str, int | None]:
         """Exchanges of `frame` that began before anything read here, each with the offset of its first frame where the
@@ -68,7 +70,7 @@ class Tally:
             birth = Birth(unseen.tap, unseen.epoch, UNSEEN, unseen.started_at_us)
             exchange = Exchange(name, birth, self._rules.body_max_bytes, prefix_unseen=True)
             exchange.subject, exchange.last_seq = unseen.subject, unseen.seq
-            running = self.open[name] = Running(exchange, self._bytes, self._rules)
+            running = self.open[name] = Running(exchange, self._bytes, self._rules, self.responses)
             running.heard_us = unseen.heard_us
 
     def position(self) -> MeterPosition:
@@ -133,7 +135,7 @@ class Tally:
             exchange = Exchange(name, birth, self._rules.body_max_bytes, prefix_unseen=unseen)
             if unseen:
                 exchange.last_seq = event.seq - 1
-            running = self.open[name] = Running(exchange, self._bytes, self._rules)
+            running = self.open[name] = Running(exchange, self._bytes, self._rules, self.responses)
         return running
 
     def _orphans(self, event: Event) -> list[Running]:

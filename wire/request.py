@@ -8,7 +8,7 @@ the method behind a colon).
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
-from urllib.parse import unquote
+from urllib.parse import parse_qs, unquote
 
 import msgspec
 
@@ -37,7 +37,8 @@ class RequestInfo:
     """What the tap must know of a request. `n` is how many replies were asked for, at least 1.
 
     `names`: requests of this kind name a model, so that one where none can be read hides it. `reports`: the answer may
-    report usage of this very request.
+    report usage of this very request. `background`: the answer goes on without the request. `of_response`: the id of
+    such an answer, which the request fetches or cancels.
     """
 
     api: Api
@@ -47,6 +48,8 @@ class RequestInfo:
     n: int = 1
     names: bool = False
     reports: bool = False
+    background: bool = False
+    of_response: str = ""
 
 
 def api_of(dialect: Dialect, method: str, path: str) -> Api:
@@ -61,7 +64,11 @@ def api_of(dialect: Dialect, method: str, path: str) -> Api:
 
 @lru_cache(maxsize=1024)
 def _api_of(dialect: Dialect, method: str, path: str) -> Api:
-    if method.upper() != "POST" or dialect == "opaque":
+    if dialect == "opaque":
+        return "opaque"
+    if _fetched(method, path):
+        return "openai.responses"
+    if method.upper() != "POST":
         return "opaque"
     match [part.lower() for part in _segments(path)]:
         case [*_, "chat", "completions"]:
@@ -95,16 +102,21 @@ def read_request(dialect: Dialect, method: str, path: str, body: bytes | None) -
     api = api_of(dialect, method, path)
     if api in _OF_GOOGLE:
         return _google(api, path, body)
+    bare, _, query = path.partition("?")
+    response = label(_fetched(method, bare)) if api == "openai.responses" else ""
+    if response:
+        return RequestInfo(api=api, stream="true" in parse_qs(query).get("stream", ()), of_response=response)
     content = _content(api, body) if body and dialect != "opaque" else {}
     options = content.get("stream_options")
     return RequestInfo(
         api=api,
-        model=label(content.get("model")) or label(_deployment(path.partition("?")[0])),
+        model=label(content.get("model")) or label(_deployment(bare)),
         stream=content.get("stream") is True,
         include_usage=isinstance(options, dict) and options.get("include_usage") is True,
         n=_replies(api, content),
-        names=api not in UNCHARGED or _renders(dialect, path.partition("?")[0]),
-        reports=method.upper() == "POST" and dialect != "opaque" and not _of_batch(path.partition("?")[0]),
+        names=api not in UNCHARGED or _renders(dialect, bare),
+        reports=method.upper() == "POST" and dialect != "opaque" and not _of_batch(bare),
+        background=api == "openai.responses" and content.get("background") is True,
     )
 
 
@@ -127,6 +139,7 @@ class _Asked(msgspec.Struct):
     stream: bool | None = None
     stream_options: dict[str, Any] | None = None
     n: int | None = None
+    background: bool | None = None
 
 
 _read_asked: Final = msgspec.json.Decoder(_Asked).decode
@@ -141,7 +154,7 @@ def _content(api: Api, body: bytes) -> dict[str, Any]:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             pass
         else:
-            return {"model": asked.model, "stream": asked.stream, "stream_options": asked.stream_options, "n": asked.n}
+            return {name: getattr(asked, name) for name in asked.__struct_fields__}
     return members(body)
 
 
@@ -162,6 +175,17 @@ def _deployment(path: str) -> str:
     """The model that an Azure path names: `/openai/deployments/<name>/chat/completions`."""
     match _segments(path):
         case [*_, "deployments", found, "chat", "completions"] | [*_, "deployments", found, _]:
+            return found
+    return ""
+
+
+@lru_cache(maxsize=1024)
+def _fetched(method: str, path: str) -> str:
+    """The id in `GET /v1/responses/<id>` and `POST /v1/responses/<id>/cancel`; empty for any other request."""
+    match [method.upper(), *_segments(path)]:
+        case ["GET", *_, resource, found] if resource.lower() == "responses":
+            return found
+        case ["POST", *_, resource, found, act] if (resource.lower(), act.lower()) == ("responses", "cancel"):
             return found
     return ""
 

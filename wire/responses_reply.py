@@ -51,6 +51,7 @@ def read_responses(said: Said, content: Members) -> None:
 def _response(said: Said, response: Members, *, texts: bool) -> None:
     said.about(response.get("id"), response.get("model"))
     said.error(response.get("error"))
+    said.background = said.background or response.get("background") is True
     if response.get("status") not in _RUNNING:
         said.finish(response.get("status"))
         said.finish(dict_of(response.get("incomplete_details")).get("reason"))

@@ -17,9 +17,20 @@ class Said:
     `usage` holds the provider's usage objects for `usage.merge_usage`. `finish_reason`, `model` and `response_id` are
     empty until the reply names them; `has_error` says that it carried an error object. `calls` and `open_calls` are for
     protocols that number no tool calls: how many each choice has made, and which choice's last one goes on.
+    `background`: the reply calls itself one that goes on without its request.
     """
 
-    __slots__ = ("_texts", "calls", "finish_reason", "has_error", "model", "open_calls", "response_id", "usage")
+    __slots__ = (
+        "_texts",
+        "background",
+        "calls",
+        "finish_reason",
+        "has_error",
+        "model",
+        "open_calls",
+        "response_id",
+        "usage",
+    )
 
     def __init__(self) -> None:
         self.usage: list[Members] = []
@@ -27,6 +38,7 @@ class Said:
         self.model = ""
         self.response_id = ""
         self.has_error = False
+        self.background = False
         self.calls: dict[int, int] = {}
         self.open_calls: set[int] = set()
         self._texts: list[tuple[str, str]] = []

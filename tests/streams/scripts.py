@@ -49,6 +49,7 @@ class Talk:
         api: str = "openai.chat",
         path: str = "",
         method: str = "POST",
+        stream: bool = True,
     ) -> None:
         self.id = new_exchange_id()
         self.seq = 0
@@ -56,6 +57,7 @@ class Talk:
         self.model = model
         self.api = api
         self.method = method
+        self.stream = stream
         self.path = path
         self.identity = Identity(key_id=key, team=team, authenticated=True)
         self._writer = frames.EventWriter(self.id, f"/tap/{TAP}", f"key:{key}")
@@ -80,7 +82,7 @@ class Talk:
             dialect=dialect,
             api=self.api,
             model=self.model,
-            stream=True,
+            stream=self.stream,
             identity=self.identity,
             tap=TAP,
             mode="enforce",

@@ -141,3 +141,29 @@ def test_a_long_or_odd_model_name_is_cut() -> None:
     body = json.dumps({"model": "m" * 1_000_000}).encode()
     assert read_request("openai", "POST", "/v1/chat/completions", body).model == "m" * 256
     assert read_request("openai", "POST", "/v1/chat/completions", b'{"model":"a\\ud800"}').model == "a?"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "response", "stream"),
+    [
+        ("GET", "/v1/responses/resp_1", "resp_1", False),
+        ("get", "/openai/v1/Responses/resp%5F1/?api-version=1&stream=true&starting_after=4", "resp_1", True),
+        ("GET", "/v1/x/../responses//resp_1;a=b?stream=false", "resp_1", False),
+        ("POST", "/v1/responses/resp_1/cancel", "resp_1", False),
+        ("GET", "/v1/responses", "", False),
+        ("GET", "/v1/responses/resp_1/input_items", "", False),
+        ("GET", "/v1/responses/resp_1/cancel", "", False),
+        ("DELETE", "/v1/responses/resp_1", "", False),
+    ],
+)
+def test_a_response_that_is_fetched_or_cancelled(method: str, path: str, response: str, stream: bool) -> None:
+    info = read_request("openai", method, path, b"")
+    assert (info.of_response, info.stream, info.names) == (response, stream, False)
+    assert info.api == ("openai.responses" if response else "opaque")
+    assert read_request("opaque", method, path, b"").api == "opaque"
+
+
+def test_a_background_response_is_begun() -> None:
+    for background, path in ((True, "/v1/responses"), (False, "/v1/responses"), (True, "/v1/chat/completions")):
+        info = read_request("openai", "POST", path, json.dumps({"model": "o3", "background": background}).encode())
+        assert info.background == (background and "responses" in path)
