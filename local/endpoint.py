@@ -1,14 +1,15 @@
-"""Edge: a local model endpoint that speaks OpenAI's and Anthropic's wire formats, and keeps its own record.
+"""Edge: a local model endpoint that speaks OpenAI's, Anthropic's and Google's wire formats, and keeps its own record.
 
-It answers chat completions, completions, embeddings, messages and the list of models; text, length and ids follow from
-the request alone, usage figures are true to the text. What a test may ask beside: `endpoint_asks`. In-process:
-`async with Endpoint(record) as endpoint: endpoint.url`. Alone: `python -m penstock.local.endpoint --listen HOST:PORT`.
+It answers chat completions, completions, embeddings, messages, generateContent and the list of models; text, length and
+ids follow from the request alone, usage figures are true to the text. What a test may ask beside: `endpoint_asks`.
+In-process: `async with Endpoint(record) as endpoint: endpoint.url`. Alone:
+`python -m penstock.local.endpoint --listen HOST:PORT`.
 """
 
 import asyncio
 import hashlib
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
@@ -19,7 +20,7 @@ import uvloop
 
 from penstock.wire.tokens import count_text, encoding_for
 
-from . import endpoint_anthropic, endpoint_openai
+from . import endpoint_anthropic, endpoint_gemini, endpoint_openai
 from .endpoint_http import Answer, Headers, HungUp, Request, serve
 from .endpoint_plan import BadRequest, Plan, dialect_of, make_plan
 from .endpoint_record import RecordFile, Sent
@@ -32,7 +33,7 @@ MODELS: Final = (
     "claude-sonnet-4-6",
     "claude-haiku-4-5",
 )
-CREDENTIALS: Final = ("authorization", "x-api-key", "api-key")
+CREDENTIALS: Final = ("authorization", "x-api-key", "api-key", "x-goog-api-key")
 
 
 class Endpoint:
@@ -90,10 +91,10 @@ class Endpoint:
         writer.plan(plan)
         if plan.asks.error is not None:
             return await writer.error(plan.asks.error, "this request asked for an error")
-        words = endpoint_anthropic if plan.api == "anthropic.messages" else endpoint_openai
+        events, body = _words(plan)
         if plan.stream:
-            return await writer.stream(words.events(plan), plan, self._rate_per_s)
-        return await writer.body(words.body(plan), plan)
+            return await writer.stream(events, plan, self._rate_per_s)
+        return await writer.body(body(plan), plan)
 
 
 class _Writer:
@@ -109,7 +110,8 @@ class _Writer:
     async def error(self, status: int, message: str) -> None:
         if self.sent.dialect == "anthropic":
             return await self.whole(status, endpoint_anthropic.error_body(status, message, self.sent.request_id))
-        return await self.whole(status, endpoint_openai.error_body(status, message))
+        words = endpoint_gemini if self.sent.dialect == "gemini" else endpoint_openai
+        return await self.whole(status, words.error_body(status, message))
 
     async def body(self, body: bytes, plan: Plan) -> None:
         self.sent.input_tokens, self.sent.output_tokens = plan.input_tokens, plan.output_tokens
@@ -129,10 +131,10 @@ class _Writer:
 
     async def stream(self, events: Iterable[tuple[bytes, int, str]], plan: Plan, rate_per_s: int) -> None:
         rate_per_s = rate_per_s if plan.asks.rate is None else plan.asks.rate
-        await self._start(200, "text/event-stream; charset=utf-8", None)
+        await self._start(200, "application/json" if plan.array else "text/event-stream; charset=utf-8", None)
         method = encoding_for(plan.model, plan.api)
         self.sent.input_tokens = plan.input_tokens
-        self.sent.usage = (plan.include_usage or plan.api == "anthropic.messages") and not plan.asks.mute
+        self.sent.usage = (plan.include_usage or plan.dialect != "openai") and not plan.asks.mute
         began, texts = time.monotonic(), [list[str]() for _ in plan.replies]
         try:
             for number, (event, index, text) in enumerate(events):
@@ -165,6 +167,13 @@ class _Writer:
     def _cut(self) -> None:
         self.sent.end = "cut"
         self._answer.abort()
+
+
+def _words(plan: Plan) -> tuple[Iterable[tuple[bytes, int, str]], Callable[[Plan], bytes]]:
+    """The stream and the body of an answer, in the words of its API. (The stream is made as it is read.)"""
+    maker = plan.api.partition(".")[0]
+    words = {"anthropic": endpoint_anthropic, "gemini": endpoint_gemini}.get(maker, endpoint_openai)
+    return words.events(plan), words.body
 
 
 def _begin(request: Request, request_id: str) -> Sent:

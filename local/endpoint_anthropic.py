@@ -41,7 +41,9 @@ def events(plan: Plan) -> Iterator[tuple[bytes, int, str]]:
 
 
 def body(plan: Plan) -> bytes:
-    """The whole message of a request that is not streamed."""
+    """The whole message of a request that is not streamed, or the count that was asked for."""
+    if plan.api == "anthropic.count_tokens":
+        return orjson.dumps({"input_tokens": plan.input_tokens})
     reply = plan.replies[0]
     content: dict[str, Any] = {
         **_message(plan),
