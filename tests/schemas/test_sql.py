@@ -106,6 +106,11 @@ def test_a_prompt_is_its_messages_joined_over_parts(writer: Writer) -> None:
         (b'{"prompt":"once"}', "once"),
         (b'{"input":"embed me"}', "embed me"),
         (b'{"messages":[{"role":"assistant","content":null},{"role":"user","content":"go"}]}', "go"),
+        (
+            b'{"systemInstruction":{"parts":[{"text":"be kind"}]},"contents":[{"parts":[{"text":"hi"},{"file":{}}]}]}',
+            "be kind\nhi",
+        ),
+        (b'{"system_instruction":{"parts":[{"text":"be"}]},"contents":[]}', "be"),
         (b"plain words", "plain words"),
         (b'{"other":1}', '{"other":1}'),
     ],
@@ -157,6 +162,25 @@ def test_an_anthropic_stream_is_its_text_deltas(writer: Writer) -> None:
     assert writer.read("completion_text") == ("Bon",)
 
 
+GEMINI = [{"text": "hm", "thought": True}], [{"text": "Gu"}], [{"functionCall": {"name": "f"}}, {"text": "te [,"}]
+
+
+def test_gemini_is_its_candidates_as_events_and_as_an_array(writer: Writer) -> None:
+    said = [json.dumps({"candidates": [{"content": {"parts": parts}, "index": 0}]}).encode() for parts in GEMINI]
+    for one in said:
+        writer.content("chunk", b"data: " + one + b"\r\n\r\n")
+    writer.facts()
+    assert writer.read("completion_text") == ("Gute [,",)
+    for end in (b"\n]", b""):
+        array = Writer(writer.client)
+        for number, one in enumerate(said):
+            array.content("chunk", (b",\r\n" if number else b" [") + one)
+        if end:
+            array.content("chunk", end)
+        array.facts()
+        assert array.read("completion_text") == ("Gute [,",)
+
+
 @pytest.mark.parametrize(
     ("parts", "text"),
     [
@@ -164,6 +188,13 @@ def test_an_anthropic_stream_is_its_text_deltas(writer: Writer) -> None:
         ([b'{"choices":[{"text":"once"}]}'], "once"),
         ([b'{"type":"message","content":[{"type":"text","text":"an"},{"type":"text","text":"th"}]}'], "anth"),
         ([b'{"choices":[{"message":{"content":null,"tool_calls":[]}}]}'], ""),
+        (
+            [
+                b'{"candidates":[{"content":{"parts":[{"text":"hm","thought":true},{"text":"a"},{"text":"b"}]}},{"index":1}]}'
+            ],
+            "ab",
+        ),
+        ([b'{"candidates":[{"content":{"parts":[{"text":"a"}]}},{"content":{"parts":[{"text":"b"}]}}]}'], "ab"),
         ([b"\x1f\x8b\x00\xff"], ""),
     ],
 )
