@@ -112,6 +112,8 @@ class KafkaPublisher:
             self._tasks.append(asyncio.create_task(self.keeper.run(lambda: self.waiting_s, self.look_for_room)))
 
     def publish(self, partition: int, exchange_id: str, events: list[bytes]) -> bool:
+        if not events:  # a piece of a body may be held back as a whole
+            return True
         sender, journal = self._senders[partition], self.journal
         size = len(events[0]) if len(events) == 1 else sum(map(len, events))
         if self._dropping or (journal is None and self.bytes + size > self._max_bytes):

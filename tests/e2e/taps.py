@@ -24,7 +24,19 @@ from penstock.schemas.audit import AuditEvent, Gap
 from penstock.schemas.frames import HEADER_EPOCH, HEADER_FRAME, HEADER_REPLAYED, Event, read_frame
 from penstock.schemas.records import read_record, read_value
 from penstock.schemas.settings import Settings, load_settings
+from penstock.streams.decode import decode
+from penstock.streams.rows import Mark, events_columns
+from penstock.streams.seen import copies_among
+from penstock.streams.source import Source
+from penstock.trail.acts import Acts
+from penstock.trail.check_frames import FrameCheck
+from penstock.trail.leaf import Row
+from penstock.trail.report import Fault, Report
 
+ROW = (
+    *("topic", "partition", "offset", "frame_index", "event_id", "exchange_id", "kind", "seq", "origin"),
+    *("occurred_at", "appended_at", "commitment", "previous", "duplicate_of", "tap_id", "tap_epoch", "frame_number"),
+)
 CREDENTIAL = "sk-test-0123456789abcdef"
 
 
@@ -172,6 +184,7 @@ class Topic:
     frames: dict[tuple[int, int], list[int]] = field(default_factory=dict)
     copies: int = 0
     gaps: list[Gap] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
 
     def response(self, exchange_id: str) -> bytes:
         return b"".join(
@@ -181,7 +194,9 @@ class Topic:
         )
 
     def check(self) -> None:
-        """Order and density: of events per exchange, of frames per epoch and partition but for named gaps."""
+        """Order and density: of events per exchange, of frames per epoch and partition but for named gaps. And what
+        `penstock verify` says of frames and events, once record has found the second copies."""
+        assert self.faults == []
         for exchange_id, events in self.events.items():
             seqs = [event.seq for event in events]
             torn = any(exchange_id in gap.exchanges for gap in self.gaps)
@@ -202,7 +217,9 @@ class Topic:
 async def read_topic(settings: Settings) -> Topic:
     """Everything that is on the traffic topic, and the gaps on the audit topic."""
     topic, values = Topic(), dict[tuple[int, int, int], bytes]()
-    for record in await _records(settings, topics.TRAFFIC):
+    traffic, audit = await _records(settings, topics.TRAFFIC), await _records(settings, topics.AUDIT)
+    topic.faults = _faults(traffic, audit)
+    for record in traffic:
         headers = dict(record.headers)
         epoch, number = int(headers[HEADER_EPOCH]), int(headers[HEADER_FRAME])
         place = (epoch, record.partition, number)
@@ -216,11 +233,42 @@ async def read_topic(settings: Settings) -> Topic:
         for event in read_frame(record.value):
             if event.exchangeid:
                 topic.events.setdefault(event.exchangeid, []).append(event)
-    for record in await _records(settings, topics.AUDIT):
-        act = read_value(AuditEvent, read_record(record.value, record.headers).value)
-        if act.act == "gap":
+    ids = set[str]()
+    for record in audit:
+        found = read_record(record.value, record.headers)
+        act = read_value(AuditEvent, found.value)
+        if act.act == "gap" and found.id not in ids:
+            ids.add(found.id)
             topic.gaps.append(Gap.model_validate(act.details))
     return topic
+
+
+def _faults(traffic: list[Any], audit: list[Any]) -> list[Fault]:
+    """What a verification finds in the frames and events of these records; acts excuse what is missing."""
+    report, acts = Report("test"), Acts()
+    for record in audit:
+        acts.feed(record.value)
+    for partition in {record.partition for record in traffic}:
+        items = [
+            item
+            for record in traffic
+            if record.partition == partition
+            for item in decode(
+                Source(
+                    *(record.topic, partition, record.offset, record.key, record.value),
+                    tuple(record.headers),
+                    record.timestamp,
+                )
+            )
+        ]
+        copies = copies_among(items, {})
+        columns = events_columns(items, {(topics.TRAFFIC, partition): Mark()}, copies, 0)
+        check = FrameCheck(report)
+        for values in zip(*(columns[name] for name in ROW), strict=True):
+            row = Row(*(value.encode() if isinstance(value, str) else value for value in values))
+            check.feed(row, None)
+        check.finish(partition, acts, topics.TRAFFIC)
+    return report.faults
 
 
 async def _records(settings: Settings, name: str) -> list[Any]:

@@ -89,6 +89,12 @@ async def test_a_silent_kafka_makes_the_journal_reach_the_disk(publisher: KafkaP
             await asyncio.sleep(0.01)
 
 
+async def test_nothing_to_publish_is_published(publisher: KafkaPublisher) -> None:
+    before = publisher.outstanding
+    assert publisher.publish(0, "e", [])
+    assert publisher.outstanding == before
+
+
 async def test_gauges(publisher: KafkaPublisher) -> None:
     assert journal_families(None) == []
     fill(publisher, "dropped")
