@@ -8,7 +8,7 @@ from typing import Final
 
 import httptools
 
-from .headers import Fields, Headers, fields_of, find_all
+from .headers import Fields, Headers, fields_of, find_all, read_length
 
 NO_BODY: Final = frozenset({204, 304})
 HEAD_MAX_BYTES: Final = 262_144
@@ -116,7 +116,9 @@ class AnswerReader:
         ]:
             self._problem = "the upstream's answer is in a transfer coding that the gateway does not read"
         length = None if chunked else self.fields.get(b"content-length")
-        self.length = int(length) if length is not None else None
+        self.length = read_length(length) if length is not None else None
+        if self.length is None and length is not None:
+            self._problem = "the upstream's answer has no readable length"
         bodiless = self._head_only or status in NO_BODY
         self.until_close = not bodiless and self.length is None and not chunked
         if self._head_only:

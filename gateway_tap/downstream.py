@@ -238,14 +238,9 @@ class Downstream(asyncio.Protocol):
         if self._deaf:
             return
         self._head_bytes += len(data)
-        try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade as upgrade:
-            self._decline_upgrade(data[upgrade.args[0] :])
-        except httptools.HttpParserCallbackError:
-            raise
-        except httptools.HttpParserError:
-            self._malformed()
+        rest = data
+        while rest:
+            rest = self._feed(rest)
         request = self._reading
         if request is not None and not request.headed:
             problem = head_problem(request, self._head_bytes, self._core.tap)
@@ -295,17 +290,28 @@ class Downstream(asyncio.Protocol):
     def _far_ahead(self) -> bool:
         return len(self._queue) > AHEAD_MAX or self._ahead_bytes > self._core.tap.parse_max_bytes
 
-    def _decline_upgrade(self, rest: bytes) -> None:
+    def _feed(self, data: bytes) -> bytes:
+        """Parses `data`; returns what the parser has left, where it must go on as another one."""
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            return self._decline_upgrade(data[upgrade.args[0] :])
+        except httptools.HttpParserCallbackError:
+            raise
+        except httptools.HttpParserError:
+            self._malformed()
+        return b""
+
+    def _decline_upgrade(self, rest: bytes) -> bytes:
         """The client offered another protocol (`Upgrade: h2c`), which a server may ignore (RFC 9110, 7.8). llhttp stops
         at such a head, so a new parser reads on from the same head without the offer."""
         request = self._queue[-1]
         if request.problem is not None:
-            return
+            return b""
         self._reading, request.complete = request, False
         self._parser, self._again = httptools.HttpRequestParser(self), True
         self._parser.feed_data(request.again())
-        if rest:
-            self._receive(rest)
+        return rest
 
     def _malformed(self) -> None:
         """What came is no HTTP request. Its bytes are told to nobody: they may hold a credential."""

@@ -24,9 +24,19 @@ HOP: Final = frozenset(
         b"upgrade",
         b"http2-settings",
         b"content-length",
+        b"keep_alive",
+        b"proxy_connection",
+        b"proxy_authenticate",
+        b"proxy_authorization",
+        b"transfer_encoding",
+        b"http2_settings",
+        b"content_length",
     }
 )
-"""Never forwarded in either direction; framing among them, since it is rebuilt."""
+"""Never forwarded in either direction; framing among them, since it is rebuilt. Written with `_` too: what stands
+behind an upstream may read both as one name (RFC 3875, 4.1.18)."""
+
+LENGTH_MAX_DIGITS: Final = 18
 
 OWN: Final = b"x-penstock-"
 EXCHANGE_ID: Final = b"x-penstock-exchange-id"
@@ -49,6 +59,13 @@ def find_all(headers: Headers, name: bytes) -> list[bytes]:
 def joined(headers: Headers, fields: Fields, name: bytes) -> bytes:
     """The value of `name` (lower case), of a repeated one all values (RFC 9110, 5.3); empty where it is not there."""
     return b", ".join(find_all(headers, name)) if name in fields else b""
+
+
+def read_length(value: bytes) -> int | None:
+    """A Content-Length (RFC 9110, 8.6); None where it is no plain number, or larger than any body. Spaces and tabs
+    around it are no part of it (5.5), and are there: llhttp leaves a tab."""
+    digits = value.strip(b" \t")
+    return int(digits) if digits.isdigit() and len(digits) <= LENGTH_MAX_DIGITS else None
 
 
 def end_to_end(headers: Headers, dropped: frozenset[bytes] = HOP) -> Headers:

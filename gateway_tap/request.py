@@ -1,12 +1,17 @@
 """Pure: one request as a client sent it, and whether the tap can serve it at all.
 
 Checks beyond llhttp's (which refuses conflicting lengths, bare line ends and bad names): exactly one Host (RFC 9112,
-3.2), no transfer coding but `chunked` and none in HTTP/1.0 (6.1), expectations (RFC 9110, 10.1.1), protocol changes.
+3.2), no transfer coding but `chunked` and none in HTTP/1.0 (6.1), a length that is a number to everybody (6.3),
+expectations (RFC 9110, 10.1.1), tunnels, protocol changes.
 """
 
 from dataclasses import dataclass, field
+from typing import Final
 
-from .headers import Fields, Headers, fields_of, find_all
+from .headers import Fields, Headers, fields_of, find_all, read_length
+
+UNCARRIED: Final = frozenset({"CONNECT", "TRACE"})
+"""A tunnel would leave the tap; a trace would show what it adds (RFC 9110, 9.3.6 and 9.3.8)."""
 
 
 @dataclass(slots=True)
@@ -60,9 +65,9 @@ class Request:
         self.method, self.version, self.keep_alive = method, version, keep_alive and version == "1.1"
         self.fields = fields = fields_of(self.headers)
         self.chunked = b"transfer-encoding" in fields
-        length = fields.get(b"content-length", b"")
-        if length.isdigit():
-            self.content_length = int(length)
+        length = fields.get(b"content-length")
+        if length is not None:
+            self.content_length = read_length(length)
         self.problem = self._problem(fields, upgrade)
 
     def _problem(self, fields: Fields, upgrade: bool) -> Problem | None:
@@ -73,6 +78,10 @@ class Request:
             return Problem(400, "a request needs exactly one Host header")
         if self.chunked and not self._plainly_chunked():
             return Problem(400, "the only transfer coding that a request may use is chunked, over HTTP/1.1")
+        if self.content_length is None and b"content-length" in fields:
+            return Problem(400, "the length of a request is a plain number")
+        if self.method in UNCARRIED:
+            return Problem(501, "this gateway carries no tunnels and no traces", "not_implemented")
         if fields.get(b"expect", b"100-continue").strip().lower() != b"100-continue":
             return Problem(417, "the only expectation that is met is 100-continue", "expectation_failed")
         if upgrade and b"websocket" in fields.get(b"upgrade", b"websocket").lower():
