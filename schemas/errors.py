@@ -5,6 +5,7 @@
     │   ├── SettingsError      penstock.yaml is wrong (says which key, and what to do)
     │   └── PolicyError        policy.yaml is wrong
     ├── ServiceUnavailable     Kafka, ClickHouse or a child process is not there             exit code 3
+    │   └── StoreDamaged       the store answers: files of its own cannot be read
     ├── ContractError          bytes that do not follow the contract
     │   ├── FrameError         a traffic record that is not a batch of events
     │   └── EventError         one event of a record that cannot be read
@@ -43,6 +44,14 @@ class ServiceUnavailable(PenstockError):
     """A service did not answer, or a child did not start; trying again may help."""
 
     exit_code = 3
+
+
+class StoreDamaged(ServiceUnavailable):
+    """The store answers, and says that its own files are damaged. `where` names the part of the table."""
+
+    def __init__(self, message: str, where: str) -> None:
+        super().__init__(message)
+        self.where = where
 
 
 class ContractError(PenstockError):

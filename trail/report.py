@@ -29,6 +29,7 @@ Kind = Literal[
     "duplicate",
     "dead_letter",
     "copy",
+    "unreadable",
 ]
 
 

@@ -1,5 +1,6 @@
 """Edge: the ClickHouse client of this folder, and what its errors mean."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
@@ -9,13 +10,17 @@ import urllib3
 from clickhouse_connect.driver.exceptions import ClickHouseError, OperationalError
 
 from penstock.schemas.addresses import Role, clickhouse_client
-from penstock.schemas.errors import ServiceUnavailable
+from penstock.schemas.errors import ServiceUnavailable, StoreDamaged
 from penstock.schemas.settings import Settings
 
 _CONNECT_S: Final = 5
 _ANSWER_S: Final = 120
 UNKNOWN_TABLE: Final = 60
 UNKNOWN_DATABASE: Final = 81
+_DAMAGE: Final = frozenset({3, 32, 33, 40, 107, 117, 131, 226, 228, 246, 271, 432, 740})
+"""ClickHouse's codes where bytes of a part are missing or are not what was written (src/Common/ErrorCodes.cpp)."""
+_PART: Final = re.compile(r"part (?:'|`)?(\S*?/)?([\w.-]+)/?(?:'|`|\)|,|:| |$)")
+_TABLE: Final = re.compile(r"table (penstock\.\w+)")
 
 
 @contextmanager
@@ -27,10 +32,19 @@ def store_errors() -> Iterator[None]:
         code = getattr(error, "code", None)
         if code in (UNKNOWN_TABLE, UNKNOWN_DATABASE):
             raise ServiceUnavailable("the store has no penstock tables yet: run `penstock migrate`") from error
+        if code in _DAMAGE:
+            raise _damaged(error) from error
         where = "does not answer" if isinstance(error, OperationalError) else "refused a statement"
         raise ServiceUnavailable(f"the store {where}: {first_line(error)}") from error
     except (OSError, urllib3.exceptions.HTTPError) as error:
         raise ServiceUnavailable(f"the store does not answer: {type(error).__name__}; is it running?") from error
+
+
+def _damaged(error: ClickHouseError) -> StoreDamaged:
+    told = str(error)
+    table, part = _TABLE.search(told), _PART.search(told)
+    where = f"{table[1] if table else 'the store'} part {part[2] if part else 'unknown'}"
+    return StoreDamaged(f"the store cannot read its own files: {first_line(error)}", where)
 
 
 def connect(settings: Settings, role: Role) -> Any:

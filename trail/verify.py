@@ -10,7 +10,7 @@ from aiokafka.errors import KafkaError
 from aiokafka.structs import TopicPartition
 
 from penstock.schemas.addresses import kafka_client
-from penstock.schemas.errors import ServiceUnavailable, TrailError, UsageError
+from penstock.schemas.errors import ServiceUnavailable, StoreDamaged, TrailError, UsageError
 from penstock.schemas.settings import Settings
 from penstock.schemas.topics import CHECKPOINTS, RECORDED
 
@@ -52,6 +52,8 @@ async def verify(settings: Settings, checkpoints: Path | None, key: str | None, 
         ends = await _lag(settings, ledger, report)
         check_ahead(ahead, ends, report)
         check_dead(ledger, dead, ends, report)
+    except StoreDamaged as error:
+        report.fault("unreadable", error.where, f"{error}. What comes after it was not checked")
     finally:
         ledger.close()
     return report
