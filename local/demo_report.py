@@ -1,7 +1,6 @@
 """Pure: what the demo found, as `report.json` has it."""
 
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any
 
 from penstock.trail.spend import Spend
@@ -24,7 +23,7 @@ class Report:
         return all(check.ok for check in self.checks)
 
     def json(self) -> dict[str, Any]:
-        """The content of `report.json`."""
+        """The content of `report.json`. Money is text: to most readers a number is a float."""
         return {
             "ok": self.ok,
             "exchanges": len(self.evidence.outcomes),
@@ -39,7 +38,7 @@ class Report:
                     "model": row.group["model"],
                     "input_tokens": row.input_tokens,
                     "output_tokens": row.output_tokens,
-                    "cost_usd": None if row.cost_usd is None else _number(row.cost_usd),
+                    "cost_usd": None if row.cost_usd is None else f"{row.cost_usd:f}",
                 }
                 for row in self.spend
             ],
@@ -47,8 +46,3 @@ class Report:
             "duration_s": round(self.duration_s, 1),
             "checks": [{"claim": check.claim, "ok": check.ok, "against": check.against} for check in self.checks],
         }
-
-
-def _number(amount: Decimal) -> float:
-    """For JSON alone, where a reader expects a number: fewer than 16 digits survive, and nothing is added up in it."""
-    return float(amount)

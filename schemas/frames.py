@@ -125,11 +125,6 @@ def read_event(raw: bytes | msgspec.Raw) -> Event:
     return event
 
 
-def read_frame(value: bytes) -> list[Event]:
-    """All events of a frame; FrameError or EventError at the first that cannot be read."""
-    return [read_event(raw) for raw in split_frame(value)]
-
-
 def write_frame(events: Iterable[bytes]) -> bytes:
     """A frame from encoded events."""
     return b"[" + b",".join(events) + b"]"

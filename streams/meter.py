@@ -4,6 +4,7 @@ traffic ──▶ Counter ──▶ usage ──▶ Keeper ──▶ control (ki
                └──▶ attribution, audit, control (kill of one exchange)
 """
 
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -41,14 +42,25 @@ def build_app(settings: Settings, instance: int) -> faust.App:
     counter = Counter(rules, outlet, rewinder, own_name)
     keeper = Keeper(rules, outlet, rewinder, own_name)
     warm_up()
+    _add_agent(app, TRAFFIC, "traffic", counter.take)
+    _add_agent(app, USAGE, "usage", keeper.take)
+    app.timer(RETIRE_EVERY_S, name="penstock.meter.retire")(keeper.retire)
+    _add_life(app, outlet, counter, keeper)
+    return app
 
-    async def count(stream: Any) -> None:
-        async for event in stream.noack().events():
-            await counter.take(event.message)
 
-    async def keep(stream: Any) -> None:
+def _add_agent(app: faust.App, topic: str, name: str, take: Callable[[Any], Awaitable[None]]) -> None:
+    """An agent that gives each record of a topic to `take`, one after another."""
+
+    async def agent(stream: Any) -> None:
         async for event in stream.noack().events():
-            await keeper.take(event.message)
+            await take(event.message)
+
+    app.agent(_topic(app, topic), name=f"penstock.meter.{name}", concurrency=1)(agent)
+
+
+def _add_life(app: faust.App, outlet: Outlet, counter: Counter, keeper: Keeper) -> None:
+    """What happens as partitions come and go, every now and then between, and at the end."""
 
     async def settle() -> None:
         for message in [*await counter.settle(), *await keeper.settle()]:
@@ -66,14 +78,10 @@ def build_app(settings: Settings, instance: int) -> faust.App:
         await settle()
         await outlet.close()
 
-    app.agent(_topic(app, TRAFFIC), name="penstock.meter.traffic", concurrency=1)(count)
-    app.agent(_topic(app, USAGE), name="penstock.meter.usage", concurrency=1)(keep)
     app.timer(SETTLE_EVERY_S, name="penstock.meter.settle")(settle)
-    app.timer(RETIRE_EVERY_S, name="penstock.meter.retire")(keeper.retire)
     app.on_partitions_revoked.connect(forget, weak=False)
     app.on_partitions_assigned.connect(prepare, weak=False)
     app.on_before_shutdown.connect(close, weak=False)
-    return app
 
 
 def rules_of(settings: Settings, instance: int) -> Rules:

@@ -58,10 +58,6 @@ class Seen:
         while len(self._last) > self._max:
             self._last.pop(next(iter(self._last)))
 
-    def forget(self) -> None:
-        """Starts anew: after partitions were taken away, others may have written."""
-        self._last.clear()
-
 
 Place = tuple[str, int, int, int]
 """Topic, partition, offset, index."""

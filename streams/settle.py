@@ -6,7 +6,7 @@ calibrated estimate. What was reported before a stream was cut is no final figur
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Final
+from typing import Any, Final
 
 from penstock.schemas.attribution import Attribution, Kill, TokenCount
 from penstock.schemas.events import Completion
@@ -24,6 +24,11 @@ _WITHOUT_TEXT: Final = UNCHARGED | {"embeddings", "gemini.embed"}
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _PAGES: Final = ("text/html", "application/xhtml")
 _EMPTY: Final = (204, 205)
+_TRACE: Final = ("trace_id", "span_id", "parent_span_id")
+_AS_COMPLETED: Final = (
+    *("status", "outcome", "reason", "started_at_us", "ended_at_us", "ttft_us", "duration_us"),
+    *("chunk_count", "request_bytes", "response_bytes"),
+)
 _MAY_HAVE_REACHED_UPSTREAM: Final = frozenset({"killed", "client_disconnected"})
 
 
@@ -66,6 +71,36 @@ def settle(
     `before`: what other exchanges were charged of the same response.
     """
     charged = is_charged(exchange, completion)
+    reply = exchange.reply
+    return Attribution(
+        exchange_id=exchange.id,
+        identity=exchange.identity,
+        requested_model=exchange.model,
+        stream=exchange.request.stream,
+        finish_reason=_finish_reason(exchange, completion),
+        counted_output_tokens=reply.tokens if charged and reply and reply.tokens else None,
+        usage_raw=completion.usage or (reply.usage if reply else []),
+        prefix_unseen=exchange.prefix_unseen,
+        kill=_kill(exchange, completion),
+        policy_version=policy_version,
+        **{name: getattr(completion, name) for name in _AS_COMPLETED},
+        **_asked(exchange),
+        **_used(exchange, completion, before, charged=charged),
+    )
+
+
+def _asked(exchange: Exchange) -> dict[str, Any]:
+    """Members of `Attribution` that the prompt's head says, as far as it was seen."""
+    head, reply = exchange.head, exchange.reply
+    if head is None:
+        api = exchange.request.api if reply is None else reply.reader.api
+        return {"upstream": "", "dialect": "opaque", "api": api, "path": ""}
+    named = {name: getattr(head, name) for name in ("upstream", "dialect", "path", *_TRACE)}
+    return {**named, "api": exchange.request.api}
+
+
+def _used(exchange: Exchange, completion: Completion, before: ResponseShare, *, charged: bool) -> dict[str, Any]:
+    """Members of `Attribution`: tokens, and what they cost. None where nobody is charged."""
     usage = _reported(exchange, completion) if charged else None
     sides = (_input(exchange, usage), _output(exchange, completion, usage)) if charged else (_NOTHING, _NOTHING)
     deferred = charged and usage is None and _is_reported_later(exchange, completion)
@@ -80,45 +115,17 @@ def settle(
     )
     model = completion.model or _answering(exchange)
     cost, price_source = _cost(exchange, model, parts) if charged else (Decimal(0), "")
-    head, reply = exchange.head, exchange.reply
-    return Attribution(
-        exchange_id=exchange.id,
-        identity=exchange.identity,
-        upstream=head.upstream if head else "",
-        dialect=head.dialect if head else "opaque",
-        api=exchange.request.api if head or reply is None else reply.reader.api,
-        path=head.path if head else "",
-        model=model,
-        requested_model=exchange.model,
-        stream=exchange.request.stream,
-        status=completion.status,
-        outcome=completion.outcome,
-        reason=completion.reason,
-        finish_reason=_finish_reason(exchange, completion),
-        started_at_us=completion.started_at_us,
-        ended_at_us=completion.ended_at_us,
-        ttft_us=completion.ttft_us,
-        duration_us=completion.duration_us,
-        chunk_count=completion.chunk_count,
-        request_bytes=completion.request_bytes,
-        response_bytes=completion.response_bytes,
-        input=sides[0],
-        output=sides[1],
-        cached_tokens=parts.cached_tokens or 0,
-        cache_write_tokens=parts.cache_write_tokens or 0,
-        reasoning_tokens=parts.reasoning_tokens or 0,
-        counted_output_tokens=reply.tokens if charged and reply and reply.tokens else None,
-        usage_raw=completion.usage or (reply.usage if reply else []),
-        cost_usd=cost,
-        price_source=price_source,
-        lower_bound=deferred or (charged and _is_lower_bound(exchange, completion, *sides)),
-        trace_id=head.trace_id if head else "",
-        span_id=head.span_id if head else "",
-        parent_span_id=head.parent_span_id if head else "",
-        prefix_unseen=exchange.prefix_unseen,
-        kill=_kill(exchange, completion),
-        policy_version=policy_version,
-    )
+    return {
+        "model": model,
+        "input": sides[0],
+        "output": sides[1],
+        "cached_tokens": parts.cached_tokens or 0,
+        "cache_write_tokens": parts.cache_write_tokens or 0,
+        "reasoning_tokens": parts.reasoning_tokens or 0,
+        "cost_usd": cost,
+        "price_source": price_source,
+        "lower_bound": deferred or (charged and _is_lower_bound(exchange, completion, *sides)),
+    }
 
 
 def is_charged(exchange: Exchange, completion: Completion) -> bool:

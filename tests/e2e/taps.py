@@ -21,7 +21,7 @@ from penstock.local.secrets import make_secrets
 from penstock.schemas import topics
 from penstock.schemas.addresses import kafka_client, read_run_file
 from penstock.schemas.audit import AuditEvent, Gap
-from penstock.schemas.frames import HEADER_EPOCH, HEADER_FRAME, HEADER_REPLAYED, Event, read_frame
+from penstock.schemas.frames import HEADER_EPOCH, HEADER_FRAME, HEADER_REPLAYED, Event, read_event, split_frame
 from penstock.schemas.records import read_record, read_value
 from penstock.schemas.settings import Settings, load_settings
 from penstock.streams.decode import decode
@@ -230,7 +230,7 @@ async def read_topic(settings: Settings) -> Topic:
             continue
         values[place] = record.value
         topic.frames.setdefault(place[:2], []).append(number)
-        for event in read_frame(record.value):
+        for event in map(read_event, split_frame(record.value)):
             if event.exchangeid:
                 topic.events.setdefault(event.exchangeid, []).append(event)
     ids = set[str]()

@@ -16,7 +16,16 @@ from penstock.schemas import topics
 from penstock.schemas.addresses import kafka_client
 from penstock.schemas.audit import AuditEvent, Gap
 from penstock.schemas.errors import ServiceUnavailable
-from penstock.schemas.frames import CHUNK, HEADER_EPOCH, HEADER_FRAME, HEADER_TAP, Event, EventWriter, read_frame
+from penstock.schemas.frames import (
+    CHUNK,
+    HEADER_EPOCH,
+    HEADER_FRAME,
+    HEADER_TAP,
+    Event,
+    EventWriter,
+    read_event,
+    split_frame,
+)
 from penstock.schemas.records import read_record, read_value
 from penstock.schemas.settings import Settings
 from penstock.trail.topics import ensure_topics
@@ -31,6 +40,10 @@ def events_of(exchange_id: str, count: int, size: int = 10, first: int = 0) -> l
 
 def act(reason: str) -> AuditEvent:
     return AuditEvent(act="order_rejected", subject="tap:t", actor="tap:t", reason=reason, at_us=1)
+
+
+def read_of(record: Any) -> list[Event]:
+    return [read_event(raw) for raw in split_frame(record.value)]
 
 
 class OverMemory:
@@ -74,7 +87,12 @@ class OverKafka:
         return [record for record in found if dict(record.headers)[HEADER_TAP] == self.tap.encode()]
 
     async def traffic(self) -> list[Event]:
-        return [event for record in await self.frames() for event in read_frame(record.value) if event.exchangeid]
+        return [
+            event
+            for record in await self.frames()
+            for event in map(read_event, split_frame(record.value))
+            if event.exchangeid
+        ]
 
     async def audits(self) -> list[AuditEvent]:
         records = [read_record(record.value, record.headers) for record in await self.records(topics.AUDIT)]
@@ -153,9 +171,9 @@ async def test_frames_are_numbered_and_the_first_announces_the_epoch(
     frames = [record for record in await over.frames() if record.partition == 2]
     assert [int(dict(record.headers)[HEADER_FRAME]) for record in frames] == list(range(len(frames)))
     assert {dict(record.headers)[HEADER_EPOCH] for record in frames} == {b"7"}
-    first = read_frame(frames[0].value)[0]
+    first = read_of(frames[0])[0]
     assert (first.kind, first.id, first.exchangeid, first.seq) == ("tap", f"tap/{over.tap}/7/2", "", 0)
-    announced = [record.partition for record in await over.frames() if read_frame(record.value)[0].kind == "tap"]
+    announced = [record.partition for record in await over.frames() if read_of(record)[0].kind == "tap"]
     assert sorted(announced) == list(range(over.publisher.partitions))
 
 

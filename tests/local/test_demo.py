@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -26,7 +27,7 @@ def test_the_demo_checks_all_that_it_claims(tmp_path: Path) -> None:
     assert 0 <= killed["overshoot_tokens"] < 400
     assert killed["cut_ms"] > 0
     assert {row["team"] for row in report["spend"]} == {"research", "support", "billing", "search"}
-    assert all(row["cost_usd"] > 0 for row in report["spend"])
+    assert all(Decimal(row["cost_usd"]) > 0 for row in report["spend"])
     assert report["verify"]["leaves"] > 500
     assert not list((folder / "state" / "run").glob("*.pid"))
     for line in (folder / "penstock.yaml").read_text().splitlines() + (folder / "policy.yaml").read_text().splitlines():

@@ -56,7 +56,7 @@ def test_any_replay_in_any_batches_stores_each_event_once(
         upto[exchange] = max(upto[exchange], begin + len(stretch))
         items += decode(frame_source(stretch, offset, replayed=marked))
         if offset in restarts:
-            store.seen.forget()
+            store.seen = Seen()
         if offset % per_batch == 0:
             store.write(items)
             items = []
