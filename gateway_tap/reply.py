@@ -16,6 +16,8 @@ from penstock.wire.telling import TellingReader
 BODY_MAX_BYTES: Final = 8_388_608
 STREAM_MAX_BYTES: Final = 268_435_456
 FIRST_EVENTS: Final = 2
+RUNNING: Final = b'"usageMetadata"'
+"""Google's figures come with every event, and the last ones stand alone: they are read once, at the end."""
 
 
 class ReplyReader:
@@ -24,7 +26,7 @@ class ReplyReader:
     `event_count` counts the events of an encoded stream; it is 0 for any other body, and where not all could be read.
     """
 
-    __slots__ = ("_body", "_decoder", "_events", "_feed", "_overflow", "_reader", "_size", "_splitter")
+    __slots__ = ("_body", "_decoder", "_events", "_feed", "_late", "_overflow", "_reader", "_size", "_splitter")
 
     def __init__(
         self, api: Api, sse: bool, content_encoding: str, *, array: bool = False, reports: bool = False
@@ -32,6 +34,7 @@ class ReplyReader:
         self._reader = reader = TellingReader(api, reports=reports)
         self._feed = reader.feed_element if array else reader.feed_event
         self._events = 0
+        self._late = b""
         self._body: list[bytes] = []
         self._size = 0
         self._overflow = False
@@ -50,7 +53,10 @@ class ReplyReader:
         """Whole events, or elements, of a stream that is not encoded."""
         for event in events:
             if self._events < FIRST_EVENTS or _telling(event):
+                self._late = b""
                 self._feed(event)
+            elif RUNNING in event:
+                self._late = event
             self._events += 1
 
     def read(self, data: bytes) -> None:
@@ -102,6 +108,9 @@ class ReplyReader:
             self._body = []
         if self._splitter is not None and (rest := self._splitter.finish()):
             self.events([rest])
+        if self._late:
+            self._feed(self._late)
+            self._late = b""
 
     def _text(self, text: bytes) -> None:
         self._size += len(text)
@@ -123,6 +132,6 @@ def _telling(event: bytes) -> bool:
         return True
     if b'_reason"' in event and b'_reason":null' not in event:
         return True
-    if b'"usageMetadata"' in event or b'Reason"' in event:
+    if b'Reason"' in event:
         return True
     return b'"error"' in event

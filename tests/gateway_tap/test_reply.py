@@ -43,3 +43,39 @@ def test_a_bomb_is_given_up() -> None:
     reader.read(gzip.compress(b'{"model":"m"' + b" " * 50_000_000 + b"}"))
     reader.read(b"more")
     assert reader.figures()["model"] == ""
+
+
+def test_of_figures_that_come_with_every_event_the_last_are_kept() -> None:
+    def event(said: int, more: str = "") -> bytes:
+        usage = f'"usageMetadata":{{"promptTokenCount":5,"candidatesTokenCount":{said}}}'
+        return f'data: {{"candidates":[{{"content":{{"parts":[{{"text":"a"}}]}}{more}}}],{usage}}}\r\n\r\n'.encode()
+
+    cut = ReplyReader("gemini.generate", True, "")
+    cut.events([event(number) for number in range(1, 40)])
+    assert cut.figures()["usage"][-1] == {"promptTokenCount": 5, "candidatesTokenCount": 39}
+    assert len(cut.figures()["usage"]) == 3
+    whole = ReplyReader("gemini.generate", True, "")
+    whole.events([event(number) for number in range(1, 40)])
+    whole.events([event(40, ',"finishReason":"STOP"')])
+    figures = whole.figures()
+    assert figures["usage"][-1] == {"promptTokenCount": 5, "candidatesTokenCount": 40}
+    assert figures["finish_reason"] == "STOP"
+
+
+def test_figures_that_come_alone_are_read() -> None:
+    last = b'data: {"usageMetadata":{"promptTokenCount":7,"totalTokenCount":9}}\n\n'
+    spoken = b'data: {"candidates":[{"content":{"parts":[{"text":"a"}]}}]}\n\n'
+    reader = ReplyReader("gemini.generate", True, "")
+    reader.events([*[spoken] * 5, last, spoken])
+    assert reader.figures()["usage"] == [{"promptTokenCount": 7, "totalTokenCount": 9}]
+
+
+def test_an_error_in_an_answer_is_told() -> None:
+    stream, body = ReplyReader("openai.chat", True, ""), ReplyReader("openai.chat", False, "")
+    stream.events([PLAIN] * 5)
+    assert not stream.failed
+    stream.events([b'data: {"error":{"message":"m"}}\n\n'])
+    body.read(b'{"error":{"message":')
+    body.read(b'"m"}}')
+    assert stream.failed
+    assert body.failed
