@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import io
 import json
 import os
 import signal
@@ -38,6 +39,7 @@ ROW = (
     *("occurred_at", "appended_at", "commitment", "previous", "duplicate_of", "tap_id", "tap_epoch", "frame_number"),
 )
 CREDENTIAL = "sk-test-0123456789abcdef"
+HEADERS = {"authorization": f"Bearer {CREDENTIAL}", "content-type": "application/json"}
 
 
 class TapProcess:
@@ -142,8 +144,8 @@ class Clients:
         exchange, content = "", b""
         try:
             async with (
-                aiohttp.ClientSession(headers={"authorization": f"Bearer {CREDENTIAL}"}) as session,
-                session.post(f"{url}/v1/chat/completions", json=body) as response,
+                aiohttp.ClientSession(headers=HEADERS) as session,
+                session.post(f"{url}/v1/chat/completions", data=io.BytesIO(json.dumps(body).encode())) as response,
             ):
                 exchange = response.headers.get("x-penstock-exchange-id", "")
                 if response.status != 200:

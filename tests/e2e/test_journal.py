@@ -211,6 +211,24 @@ async def test_a_broker_that_comes_back_elsewhere_is_found(
             check_clients(clients, await delivered(tap))
 
 
+async def test_a_body_that_passes_through_in_pieces_is_kept_whole(
+    tmp_path: Path, endpoint: str, start_embedded: Start
+) -> None:
+    clients = Clients()
+    with TapProcess(tmp_path, endpoint, parse_max_bytes=1 << 20) as tap:
+        await clients.ask(tap.url, f"{'word ' * 1_000_000}{CREDENTIAL} {STREAM}", stream=False)
+        assert len(clients.whole) == 1
+        with start_embedded("kafka", tap.settings):
+            await ensure_topics(tap.settings)
+            topic = await delivered(tap)
+            ((exchange_id, events),) = topic.events.items()
+            body = b"".join(event.body for event in events if event.kind == "prompt" and event.part)
+            assert len(json.loads(body)["messages"][0]["content"]) > 5_000_000
+            assert CREDENTIAL.encode() not in body
+            assert exchange_id in clients.whole
+            assert completion_of(events)["request_bytes"] == len(body)
+
+
 async def test_memory_is_bounded_while_the_journal_grows(tmp_path: Path, endpoint: str, start_embedded: Start) -> None:
     clients = Clients()
     with TapProcess(tmp_path, endpoint, queue_max_bytes=1 << 20) as tap:
