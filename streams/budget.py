@@ -73,6 +73,11 @@ class Budget:
         running = (used(unit, share.totals) for share in self.running.values())
         self.used = used(unit, self.settled) + sum(running, Decimal(0))
 
+    @property
+    def unused(self) -> bool:
+        """Nothing was used and nothing runs: a new budget would be the same."""
+        return not self.used and not self.running and not self.epoch
+
     def apply(self, record: UsageTotal, offset: int, epoch: int) -> Decision:
         """Takes in the usage record at `offset`. `epoch` numbers a decision that it may lead to: it must grow with
         offsets and be the same after a repeat (the record's append time)."""

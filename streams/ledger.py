@@ -61,11 +61,12 @@ class Ledger:
         return found
 
     def retire(self, now_us: int) -> list[tuple[str, str, str]]:
-        """Forgets windows that nothing can count towards any more: their (limit id, scope, window)."""
+        """Forgets windows that nothing can count towards any more, and those in which nothing was used, as of keys and
+        models that a client made up: their (limit id, scope, window)."""
         gone = []
         for (limit_id, scope), windows in self._budgets.items():
             for name, budget in [*windows.items()]:
-                if retired(budget.window, now_us, idle=not budget.running):
+                if budget.unused or retired(budget.window, now_us, idle=not budget.running):
                     del windows[name]
                     self._changed.pop((limit_id, scope, name), None)
                     gone.append((limit_id, scope, name))

@@ -128,6 +128,18 @@ def test_a_minute_in_which_nothing_runs_is_forgotten_after_an_hour() -> None:
     assert gone == [window_of(minute, T0_US).id]
 
 
+def test_what_used_nothing_is_forgotten_at_once() -> None:
+    forever = limit(id="ever", window="total", amount=10)
+    ledger = Ledger(0, rules(forever))
+    ledger.apply(total("refused", 1, 0, limit_id="ever"), 0, T0_US, T0_US)
+    assert ledger.retire(T0_US) == [], "it runs"
+    ledger.apply(total("refused", 2, 0, limit_id="ever", final=True), 1, T0_US, T0_US)
+    assert ledger.retire(T0_US) == [("ever", "team:research", window_of(forever, T0_US).id)]
+    assert not ledger._budgets
+    ledger.apply(total("used", 3, 4, limit_id="ever", final=True), 2, T0_US, T0_US)
+    assert ledger.retire(T0_US) == []
+
+
 def test_an_old_window_that_reopens_leaves_the_block_of_the_next_one() -> None:
     ledger, next_us = Ledger(0, rules(DAY)), T0_US + DAY_US
     ledger.apply(total("old", 1, 12), 0, T0_US, T0_US)
