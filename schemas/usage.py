@@ -97,6 +97,7 @@ class ResponseShare(Contract):
     """What one exchange was charged of a response that several may report."""
 
     exchange_id: str = ""
+    made: bool = Field(default=False, description="this exchange made the response")
     input_tokens: int = 0
     output_tokens: int = 0
     cached_tokens: int = 0

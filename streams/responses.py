@@ -36,13 +36,17 @@ class Responses:
             self._found[key] = charge
 
     def before(self, exchange: Exchange) -> ResponseShare:
-        """What was charged before `exchange` of the response that it is about."""
+        """What was charged before `exchange` of the response that it is about.
+
+        One that makes a response is no repeat of another that did: only what was fetched of it meanwhile counts.
+        """
         charge = self._found.get(_key(exchange))
         if charge is None:
             return _NONE
         names = [share.exchange_id for share in charge.shares]
         end = names.index(exchange.id) if exchange.id in names else len(names)
-        return _sum(charge.shares[:end])
+        fetches = bool(exchange.request.of_response)
+        return _sum([share for share in charge.shares[:end] if fetches or not share.made])
 
     def model(self, exchange: Exchange) -> str:
         """The model for which the response was asked; the one that answers where that was not seen."""
@@ -55,7 +59,7 @@ class Responses:
         if not exchange.background or not key[1]:
             return []
         known = self._found.get(key)
-        share = _share_of(settled)
+        share = _share_of(settled, made=not exchange.request.of_response)
         if known and any(one.exchange_id == exchange.id for one in known.shares):
             return []
         if not any(getattr(share, name) for name in _TOKENS) and (known or exchange.request.of_response):
@@ -83,9 +87,10 @@ def _key(exchange: Exchange) -> tuple[str, str]:
     return (exchange.head.upstream if exchange.head else "", exchange.response_id)
 
 
-def _share_of(settled: Attribution) -> ResponseShare:
+def _share_of(settled: Attribution, *, made: bool) -> ResponseShare:
     return ResponseShare(
         exchange_id=settled.exchange_id,
+        made=made,
         input_tokens=settled.input.tokens,
         output_tokens=settled.output.tokens,
         cached_tokens=settled.cached_tokens,
@@ -96,4 +101,5 @@ def _share_of(settled: Attribution) -> ResponseShare:
 
 def _sum(shares: list[ResponseShare]) -> ResponseShare:
     sums = {name: sum(getattr(share, name) for share in shares) for name in _TOKENS}
-    return ResponseShare(exchange_id=shares[0].exchange_id if shares else "", **sums)
+    first = shares[0] if shares else _NONE
+    return first.model_copy(update=sums)

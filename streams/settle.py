@@ -188,7 +188,7 @@ def _beyond(
 
 def _less(count: TokenCount, charged: int) -> TokenCount:
     left = max(0, count.tokens - charged)
-    return count.model_copy(update={"tokens": left}) if left or not charged else _NOTHING
+    return count.model_copy(update={"tokens": left}) if left else _NOTHING
 
 
 def _reported(exchange: Exchange, completion: Completion) -> Usage | None:

@@ -132,6 +132,16 @@ def test_a_stream_that_came_to_its_end_leaves_nothing() -> None:
     assert totals(said) == 200
 
 
+def test_a_response_that_was_fetched_while_its_stream_ran() -> None:
+    said = run(fresh(), fetched(answer("completed", usage())), streamed(40, method="POST"))
+    assert charged(said) == [(30, 200), (0, 0)]
+
+
+def test_two_that_are_made_are_two_whatever_they_are_called() -> None:
+    said = run(fresh(), *(streamed(40, method="POST") for _ in range(3)), fetched(answer("completed", usage())))
+    assert charged(said) == [(30, 200)] * 3 + [(0, 0)]
+
+
 def test_a_fetched_stream_counts_while_it_runs() -> None:
     tally, talk = fresh(), About(path="/v1/responses/resp_1?stream=true")
     run(tally, posted())
