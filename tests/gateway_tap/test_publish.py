@@ -1,15 +1,17 @@
-"""One suite over both publishers, and what only a broker can show."""
+"""One suite over all publishers, and what only a broker can show."""
 
 import asyncio
 import functools
 import uuid
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from penstock.gateway_tap.clock import Clock
+from penstock.gateway_tap.journal_keeper import JournalKeeper
 from penstock.gateway_tap.memory import MemoryPublisher
 from penstock.gateway_tap.publish import KafkaPublisher
 from penstock.schemas import topics
@@ -28,6 +30,7 @@ from penstock.schemas.frames import (
 )
 from penstock.schemas.records import read_record, read_value
 from penstock.schemas.settings import Settings
+from penstock.schemas.tap_settings import JournalSettings
 from penstock.trail.topics import ensure_topics
 
 STAMP, SALT = b"2026-11-24T05:45:00.000001Z", b"AAAAAAAAAAAAAAAAAAAAAA=="
@@ -60,10 +63,14 @@ class OverMemory:
 class OverKafka:
     """`tap` is a name of its own, so that a shared topic can be told apart."""
 
-    def __init__(self, settings: Settings, queue_max_bytes: int = 1 << 28) -> None:
+    def __init__(self, settings: Settings, queue_max_bytes: int = 1 << 28, journal: Path | None = None) -> None:
         self.tap = f"t-{uuid.uuid4().hex[:8]}"
         self.client = functools.partial(kafka_client, settings)
-        self.publisher = KafkaPublisher(self.tap, 7, settings.kafka.partitions, queue_max_bytes, self.client, Clock())
+        keeper, partitions = None, settings.kafka.partitions
+        if journal is not None:
+            keeper = JournalKeeper(journal, self.tap, 7, partitions, JournalSettings(), Clock())
+            keeper.open()
+        self.publisher = KafkaPublisher(self.tap, 7, partitions, queue_max_bytes, self.client, Clock(), keeper)
 
     async def records(self, topic: str) -> list[Any]:
         consumer = AIOKafkaConsumer(**self.client(), auto_offset_reset="earliest", enable_auto_commit=False)
@@ -99,15 +106,24 @@ class OverKafka:
         return [read_value(AuditEvent, one.value) for one in records if one.source == f"/tap/{self.tap}"]
 
 
-@pytest.fixture(params=["memory", pytest.param("kafka", marks=pytest.mark.services)])
-async def over(request: pytest.FixtureRequest) -> AsyncIterator[Any]:
+@pytest.fixture(
+    params=[
+        "memory",
+        pytest.param("kafka", marks=pytest.mark.services),
+        pytest.param("journal", marks=pytest.mark.services),
+        pytest.param("journal alone", marks=pytest.mark.services),
+    ]
+)
+async def over(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Any]:
+    """`journal alone`: nothing waits in memory, all is read back."""
     if request.param == "memory":
         yield OverMemory()
         return
     request.getfixturevalue("kafka_bootstrap")
     settings = request.getfixturevalue("service_settings")
     await ensure_topics(settings)
-    made = OverKafka(settings)
+    journal = tmp_path / "journal" if request.param != "kafka" else None
+    made = OverKafka(settings, 0 if request.param == "journal alone" else 1 << 28, journal)
     made.publisher.start()
     yield made
     await made.publisher.close(5)
