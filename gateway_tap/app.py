@@ -34,6 +34,7 @@ from .core import Core
 from .deadlines import Deadlines
 from .descriptors import room_for_clients
 from .downstream import Downstream
+from .faults import be_silent
 from .identity import Keys, Trusted
 from .journal_gauges import journal_families
 from .journal_keeper import opened
@@ -225,6 +226,7 @@ def run(settings: Settings) -> None:
 
 
 async def _main(settings: Settings) -> None:
+    be_silent(asyncio.get_running_loop())
     await App(settings).run()
 
 

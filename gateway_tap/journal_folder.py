@@ -97,7 +97,8 @@ class JournalFolder:
     def lock(self) -> None:
         """Makes the folder this process's own. JournalError where another tap holds it, or it cannot be written."""
         try:
-            self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+            for folder in (self.path.parent, self.path):
+                folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._lock_file = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             fcntl.flock(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             os.ftruncate(self._lock_file, 0)

@@ -16,7 +16,7 @@ Role = Literal["admin", "writer", "reader"]
 
 def write_run_file(run: Path, name: str, content: dict[str, Any]) -> Path:
     """Publishes `content` as `<run>/<name>.json`, readable by its owner alone, in one step."""
-    run.mkdir(parents=True, exist_ok=True)
+    run.mkdir(parents=True, exist_ok=True, mode=0o700)
     path, fresh = run / f"{name}.json", run / f".{name}.json.{os.getpid()}"
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w") as file:
