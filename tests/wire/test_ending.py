@@ -153,6 +153,22 @@ async def test_a_refusal_raises_once_in_google_genai() -> None:
     assert len(server.requests) == 2
 
 
+@AIOHTTP
+async def test_google_genai_asks_again_only_where_the_application_wants_it() -> None:
+    again = google_types.HttpRetryOptions(attempts=2, initial_delay=0.01, max_delay=0.01, jitter=0)
+    async with serving(refused("gemini.generate", "gemini")) as server:
+        async with google_client(server.url, retry_options=again).aio as client:
+            with pytest.raises(google_errors.ClientError):
+                await client.models.generate_content(model="m", contents="x")
+        assert len(server.requests) == 2
+    async with serving(stream(CANDIDATE + kill_ending("gemini.generate", REASON, "limit_exceeded"))) as server:
+        async with google_client(server.url, retry_options=again).aio as client:
+            with pytest.raises(google_errors.ClientError):
+                async for _ in await client.models.generate_content_stream(model="m", contents="x"):
+                    pass
+        assert len(server.requests) == 1
+
+
 def test_the_last_element_of_an_array_is_the_same_error() -> None:
     event = kill_ending("gemini.generate", REASON, "budget_exceeded")
     assert event == b"data: " + kill_element(REASON, "budget_exceeded") + b"\n\n"
