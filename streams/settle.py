@@ -244,7 +244,7 @@ def _is_lower_bound(exchange: Exchange, completion: Completion, given: TokenCoun
         return False
     if exchange.reply is None or not exchange.reply.upstream_bytes:
         return not final
-    return exchange.reply.method.hidden or exchange.holes
+    return exchange.reply.method.hidden or exchange.reply.reader.hides or exchange.holes
 
 
 def _cost(exchange: Exchange, model: str, parts: Usage) -> tuple[Decimal | None, str]:

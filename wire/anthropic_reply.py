@@ -4,6 +4,7 @@ from .lenient import dumped
 from .said import Members, Said, dict_of, dicts_of, index_of
 
 CALLS = ("tool_use", "server_tool_use", "mcp_tool_use")
+THOUGHTS = ("thinking", "redacted_thinking")
 
 
 def read_anthropic(said: Said, content: Members) -> None:
@@ -30,6 +31,7 @@ def _message(said: Said, message: Members) -> None:
 
 
 def _block(said: Said, index: int, block: Members) -> None:
+    said.hides = said.hides or block.get("type") in THOUGHTS
     said.text("0/content", block.get("text"))
     said.text("0/reasoning", block.get("thinking"))
     if block.get("type") in CALLS:

@@ -17,6 +17,7 @@ class Said:
     `usage` holds the provider's usage objects for `usage.merge_usage`. `finish_reason`, `model` and `response_id` are
     empty until the reply names them; `has_error` says that it carried an error object. `calls` and `open_calls` are for
     protocols that number no tool calls: how many each choice has made, and which choice's last one goes on.
+    `hides`: the model thinks, and what it shows of that is less than what it costs.
     `background`: the reply calls itself one that goes on without its request.
     """
 
@@ -26,6 +27,7 @@ class Said:
         "calls",
         "finish_reason",
         "has_error",
+        "hides",
         "model",
         "open_calls",
         "response_id",
@@ -38,6 +40,7 @@ class Said:
         self.model = ""
         self.response_id = ""
         self.has_error = False
+        self.hides = False
         self.background = False
         self.calls: dict[int, int] = {}
         self.open_calls: set[int] = set()

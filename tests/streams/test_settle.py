@@ -91,6 +91,15 @@ def test_what_anthropic_reports_first_is_no_final_figure_of_a_cut_stream() -> No
     assert found.output.tokens > 40
 
 
+@pytest.mark.parametrize(("kind", "lower"), [("text", False), ("thinking", True), ("redacted_thinking", True)])
+def test_thoughts_of_claude_are_shown_in_part(kind: str, lower: bool) -> None:
+    talk = Talk(model="claude-sonnet-4-5", api="anthropic.messages")
+    asked = talk.prompt()
+    start = talk.sse({"type": "content_block_start", "index": 0, "content_block": {"type": kind}})
+    said = talk.sse({"type": "content_block_delta", "index": 1, "delta": {"type": "text_delta", "text": " a"}})
+    assert settled([*asked, start, said, talk.end("killed")]).lower_bound == lower
+
+
 def test_cumulative_deltas_are_not_added_up() -> None:
     talk = Talk(model="claude-sonnet-4-5", api="anthropic.messages")
     reported = [
