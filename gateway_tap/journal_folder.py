@@ -185,8 +185,11 @@ class JournalFolder:
                     spare = self._spares.pop(0) if control and self._spares else None
         if spare is None:
             return None
-        path, file, buffer = spare
-        number, self._next = self._next, self._next + 1
+        return self._begin(epoch, *spare)
+
+    def _begin(self, epoch: int, path: Path, file: int, buffer: mmap.mmap) -> Segment | None:
+        """Gives a spare segment its head and then its name; None where the file system refuses the name."""
+        number = self._next
         head = SegmentHead(
             tap=self.tap,
             epoch=epoch,
@@ -199,7 +202,14 @@ class JournalFolder:
             start=int.from_bytes(os.urandom(4), "little"),
         )
         buffer[:HEAD_BYTES] = write_head(head)
-        path.rename(self._path(number))
+        try:
+            path.rename(self._path(number))
+        except OSError as error:
+            self._say_full(error)
+            self._retired.append(buffer)
+            self._gone.append((path, file))
+            return None
+        self._next += 1
         with self._guard:
             self._files[number] = file
             self._unsynced.add(number)
@@ -273,7 +283,10 @@ class JournalFolder:
             buffer.close()
         for path, file in [*gone, *((path, file) for path, file, _ in spares)]:
             os.close(file)
-            path.unlink(missing_ok=True)
+            try:
+                path.unlink(missing_ok=True)
+            except OSError as error:
+                log.error("journal_not_removed", file=path.name, reason=error.strerror)
 
     def _path(self, number: int) -> Path:
         return self.path / f"{number:04d}.seg"

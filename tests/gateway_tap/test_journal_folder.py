@@ -167,6 +167,24 @@ def test_a_full_disk_is_met_while_a_file_is_made(folder: JournalFolder, monkeypa
     assert journal.append(0, taken, taken, "e", [event("e", taken)]) != NOWHERE
 
 
+def test_a_file_system_that_refuses_names_is_as_full(folder: JournalFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    journal = Journal(folder)
+    journal.begin(5)
+    folder.prepare()
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(Path, "rename", refuse)
+    monkeypatch.setattr(Path, "unlink", refuse)
+    assert journal.append(0, 0, 0, "e", [event("e", 0)]) == NOWHERE
+    assert (journal.full, folder.disk_full) == (True, "Read-only file system")
+    folder.prepare()
+    monkeypatch.undo()
+    folder.prepare()
+    assert journal.append(0, 0, 0, "e", [event("e", 0)]) != NOWHERE
+
+
 def test_a_second_tap_is_refused(folder: JournalFolder) -> None:
     code = (
         "import sys; from pathlib import Path; from penstock.gateway_tap.journal_folder import JournalFolder;"
