@@ -132,7 +132,7 @@ class Exchange:
         Tried only where there is twice as much as at the last try, so that pieces that all look like an end cost no
         more than one reading of the whole; the prompt is counted when the answer begins at the latest.
         """
-        if self._coding or not self._body or not self._body[-1].rstrip().endswith((b"}", b"]")):
+        if not self._body or not self._body[-1].rstrip().endswith((b"}", b"]")):
             return False
         if self.request_bytes < 2 * self._tried_bytes:
             return False

@@ -1,6 +1,7 @@
 """The settled figure: per side the strongest source, and for a cut stream what it really gave."""
 
 import json
+import random
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
@@ -12,6 +13,7 @@ from penstock.schemas.facts import facts_of
 from penstock.schemas.frames import CHUNK, read_event
 from penstock.streams.count import Birth, Exchange
 from penstock.streams.settle import final_totals, running_totals, settle
+from penstock.wire.tokens import count_text, encoding_for
 
 from .scripts import T0_US, TAP, Talk, applied
 
@@ -42,6 +44,14 @@ def test_reported_figures_win_and_our_own_count_stands_beside_them() -> None:
     # gpt-4o: 2.50 USD per million input tokens, 1.25 cached, 10 output
     assert found.cost_usd == Decimal("0.00055")
     assert found.price_source.endswith("gpt-4o")
+
+
+def test_a_reply_that_was_counted_from_samples_is_an_estimate() -> None:
+    talk = Talk()
+    text = "".join(random.Random(1).choices("aB1!", k=300_000))
+    found = settled([*talk.prompt(), talk.sse({"choices": [{"index": 0, "delta": {"content": text}}]}), talk.end()])
+    assert (found.output.source, found.output.method) == ("estimated", "o200k_base")
+    assert found.output.tokens == pytest.approx(count_text(encoding_for("gpt-4o", "openai.chat"), text), rel=0.05)
 
 
 def test_the_place_in_a_trace_is_that_of_the_prompt() -> None:

@@ -72,6 +72,13 @@ def test_any_cut_gives_the_same_text(name: str, encode: Encode, text: bytes, pla
     assert decoder.decoded_bytes == len(text)
 
 
+def test_all_that_a_part_says_is_given_at_once() -> None:
+    body = gzip.compress(b"a" * 900_000)
+    for end in range(len(body)):
+        known = zlib.decompressobj(wbits=31).decompress(body[:end])
+        assert len(read(Decoder("gzip", MAX_BYTES), [body[:end]])) == len(known)
+
+
 @EVERY
 def test_every_byte_alone_gives_the_same_text(name: str, encode: Encode) -> None:
     text = bytes(range(256)) * 3 + b"a" * 300
