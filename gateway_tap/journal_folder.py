@@ -18,7 +18,8 @@ import structlog
 
 from penstock.schemas.errors import JournalError
 
-from .journal_record import HEAD_BYTES, RECORD_HEAD_BYTES, Damage, ForeignSegment, SegmentHead, read_head, write_head
+from .journal_load import segments_in, unreadable
+from .journal_record import HEAD_BYTES, RECORD_HEAD_BYTES, Damage, SegmentHead, write_head
 from .journal_segment import Segment
 
 SPARES: Final = 2
@@ -38,19 +39,6 @@ def boot_id() -> str:
         return BOOT.read_text().strip()
     except OSError:
         return ""
-
-
-def left_behind(path: Path) -> list[Path]:
-    """Journals beside `path` that hold something and that no tap holds: of a tap that has another id now, or of a
-    worker process too many."""
-    found = []
-    for folder in sorted(path.parent.iterdir()):
-        if folder == path or not any(folder.glob("*.seg")):
-            continue
-        with contextlib.suppress(OSError), (folder / "lock").open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            found.append(folder)
-    return found
 
 
 class JournalFolder:
@@ -118,15 +106,7 @@ class JournalFolder:
     def load(self) -> Iterator[tuple[Segment, bytes, bool]]:
         """The segments that an earlier process left, in order: segment, content, and whether it is the last that its
         process wrote. JournalError names a file that cannot be read."""
-        for spare in self.path.glob("*.spare"):
-            spare.unlink()
-        heads: list[tuple[SegmentHead, Path]] = []
-        for path in sorted(self.path.glob("*.seg"), key=lambda path: (len(path.name), path.name)):
-            head = self._head(path)
-            if head is None:
-                path.unlink()
-            else:
-                heads.append((head, path))
+        heads = segments_in(self.path, self.tap)
         last = {head.writer: head.number for head, _ in heads}
         self._next = max([head.number for head, _ in heads], default=0) + 1
         for head, path in heads:
@@ -134,26 +114,8 @@ class JournalFolder:
                 file = self._files[head.number] = os.open(path, os.O_RDWR | os.O_CLOEXEC)
                 content = os.pread(file, head.size, 0)
             except OSError as error:
-                raise _unreadable(path, error) from error
+                raise unreadable(path, error) from error
             yield Segment(head, None, head.size), content, last[head.writer] == head.number
-
-    def _head(self, path: Path) -> SegmentHead | None:
-        try:
-            with path.open("rb") as file:
-                head = read_head(file.read(HEAD_BYTES))
-        except OSError as error:
-            raise _unreadable(path, error) from error
-        except ForeignSegment as error:
-            raise JournalError(
-                f"{path}: {error}: start the version that wrote it once more, so that it publishes what is there, or"
-                " move the folder away to begin without it"
-            ) from error
-        if head is not None and head.tap != self.tap:
-            raise JournalError(
-                f"{path}: it is the journal of tap {head.tap}, and this one is {self.tap}: set `tap.id` back until it"
-                " is published, or move the folder away"
-            )
-        return head
 
     def quarantine(self, head: SegmentHead, damage: Damage, content: bytes) -> Path:
         """Keeps what could not be read, under a name that is the same whenever it is found again."""
@@ -309,10 +271,3 @@ class JournalFolder:
         if self.disk_full != reason:
             log.error("journal_cannot_grow", reason=reason, segments=self.kept)
         self.disk_full = reason
-
-
-def _unreadable(path: Path, error: OSError) -> JournalError:
-    return JournalError(
-        f"{path}: cannot read the journal ({error.strerror}): repair the file system, or move the folder away to begin "
-        "without what is in it"
-    )

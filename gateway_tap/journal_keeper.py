@@ -18,7 +18,8 @@ from penstock.schemas.tap_settings import JournalSettings
 from .audits import record_of
 from .clock import Clock
 from .journal import Journal
-from .journal_folder import JournalFolder, left_behind
+from .journal_folder import JournalFolder
+from .journal_load import left_behind
 from .journal_record import AUDIT_LANE, Damage, scan
 from .journal_recovery import Recovery
 from .journal_replay import Left, old_frames, old_gaps

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from penstock.gateway_tap.journal import CARRIED_AT_ONCE, NOWHERE, Journal
-from penstock.gateway_tap.journal_folder import JournalFolder, boot_id, left_behind
-from penstock.gateway_tap.journal_record import HEAD_BYTES, VERSION, Damage, scan
+from penstock.gateway_tap.journal_folder import JournalFolder, boot_id
+from penstock.gateway_tap.journal_load import left_behind
+from penstock.gateway_tap.journal_record import HEAD_BYTES, VERSION, Damage, read_head, scan
 from penstock.gateway_tap.journal_recovery import Recovery
 from penstock.gateway_tap.journal_segment import Segment
 from penstock.schemas.errors import JournalError
@@ -120,7 +121,7 @@ def recovery_of(folder: JournalFolder) -> Recovery:
     recovery = Recovery()
     for path in sorted(folder.path.glob("*.seg")):
         content = path.read_bytes()
-        head = folder._head(path)
+        head = read_head(content)
         assert head is not None
         for record in scan(memoryview(content), head, last=True):
             recovery.feed(Segment(head), record)
