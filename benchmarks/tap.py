@@ -31,9 +31,10 @@ LOADS = ((False, 1), (False, 64), (True, 100))
 
 def serve_tap(settings: Settings, profile: str, ready: Any) -> None:
     """A tap whose frames go nowhere."""
-    from penstock.gateway_tap.app import build, listen
+    from penstock.gateway_tap.build import build
     from penstock.gateway_tap.clock import Clock
     from penstock.gateway_tap.lane import Lane
+    from penstock.gateway_tap.serve import listen
 
     class Nowhere:
         partitions, has_room = 4, True

@@ -45,6 +45,8 @@ class Verdict:
 
 def admit(gate: Gate, orders: Orders, caller: Caller, scopes: list[str], room: bool, now_us: int) -> Verdict | None:
     """None: the request may go on. `room`: the publisher would take its events (asked where it matters)."""
+    if gate.stopping:
+        return _unavailable("it is stopping")
     if gate.enforcing and not gate.ready:
         return _unavailable("its orders and keys have not been read yet")
     if gate.enforcing and gate.loss != "allow":

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 @dataclass(slots=True)
 class Core:
     """The tap's own parts. `running` holds each exchange from its first event to its last, by id; `room` is how many
-    clients there may be at once."""
+    clients there may be at once, `lost` counts calls that failed by upstream and cause."""
 
     tap: Tap
     routes: Routes
@@ -59,6 +59,7 @@ class Core:
     running: "dict[str, Relay]" = field(default_factory=dict)
     clients: "set[Downstream]" = field(default_factory=set)
     outcomes: Counter[str] = field(default_factory=Counter)
+    lost: Counter[tuple[str, str]] = field(default_factory=Counter)
     callers: Callers = field(init=False)
     request_headers: masks.Allowed = field(init=False)
     response_headers: masks.Allowed = field(init=False)
@@ -70,6 +71,10 @@ class Core:
 
     def __post_init__(self) -> None:
         self.source = f"/tap/{self.tap.id}"
+        self.derive()
+
+    def derive(self) -> None:
+        """Makes what follows from the settings and the keys; again after a reload."""
         extra = frozenset(name.lower() for name in self.tap.published_headers)
         self.callers = Callers(self.keys, self.trusted, self.pepper)
         self.request_headers = masks.allow(masks.REQUEST_HEADERS | extra)

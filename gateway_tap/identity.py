@@ -58,6 +58,11 @@ class Keys:
             self._records[key_id] = record
         self._index()
 
+    def replace(self, policy: Sequence[KeyRecord]) -> None:
+        """Another policy is in force; the records of the topic stay."""
+        self.policy = policy
+        self._index()
+
     def find(self, hashed: str) -> KeyRecord | None:
         """The record behind a keyed hash."""
         return self._by_hash.get(hashed)

@@ -47,7 +47,8 @@ class Pool:
         self.turn = turn
         self.timeouts = route.timeouts
         self.retries = route.retries
-        self._route = route
+        self.route = route
+        self._closed = False
         self._names = Names(
             route.host, route.port, allow_private=route.allow_private, ttl_s=dns_ttl_s, clock=clock, moved=self._moved
         )
@@ -76,7 +77,7 @@ class Pool:
 
     def give_back(self, upstream: Upstream) -> None:
         """An exchange has ended cleanly on `upstream`. It is kept if the name still stands for its address."""
-        if not self._names.holds(upstream.address):
+        if self._closed or not self._names.holds(upstream.address):
             upstream.close()
             return
         now_s = self.clock.monotonic_s()
@@ -94,8 +95,13 @@ class Pool:
         return asyncio.create_task(self._connect(caller, after_s))
 
     def close(self) -> None:
-        """Closes what waits."""
+        """Closes what waits; nobody will ask for a connection again."""
         self._names.close()
+        self.retire()
+
+    def retire(self) -> None:
+        """The settings no longer name this upstream so: what waits is closed, what runs as soon as it has ended."""
+        self._closed = True
         for upstream, _ in self._idle:
             upstream.close()
         self._idle = []
@@ -132,9 +138,9 @@ class Pool:
         _, upstream = await asyncio.get_running_loop().create_connection(
             lambda: Upstream(self, self._deadlines, address),
             address,
-            self._route.port,
+            self.route.port,
             ssl=self._tls,
-            server_hostname=self._route.host if self._tls else None,
+            server_hostname=self.route.host if self._tls else None,
         )
         return upstream
 

@@ -41,6 +41,7 @@ class Relay:
         opened = open_exchange(core, request, body, owner.address)
         self.exchange, self.scopes = opened.exchange, opened.scopes
         self._core, self._owner, self._request, self._opened = core, owner, request, opened
+        self._pool = core.pools[opened.chosen.route.name] if opened.chosen else None
         self._tape = opened.tape
         self._upload = Upload(request, body)
         self._delivery = Delivery(
@@ -105,12 +106,12 @@ class Relay:
             self._fail(Step.FAULT, not_ready(self._core.gate.no_room))
 
     def _release(self) -> None:
-        chosen = self._opened.chosen
-        assert chosen is not None
+        chosen, pool = self._opened.chosen, self._pool
+        assert chosen is not None and pool is not None
         self.exchange.step(Step.RELEASE)
         opened = self._opened
         request = functools.partial(self._upload.start, chosen, opened.headers, opened.asked)
-        self._call.start(self._core.pools[chosen.route.name], request)
+        self._call.start(pool, request)
 
     def upstream_ready(self) -> None:
         """The upstream takes the body that passes through."""
@@ -165,6 +166,8 @@ class Relay:
 
     def upstream_lost(self, reason: str, timeout: bool, cause: Cause) -> None:
         """The connection could not be made, or ended before the answer did."""
+        if self._pool is not None:
+            self._core.lost[self._pool.route.name, str(cause)] += 1
         if self.exchange.state is State.CUTTING:
             self._cut()
         elif self.exchange.state is not State.CALLING or not self._call.again(reason, cause):
@@ -297,7 +300,8 @@ class Relay:
 
     def _refuse(self, verdict: Verdict) -> None:
         exchange, core, opened = self.exchange, self._core, self._opened
-        close = not (self._request.keep_alive and self._upload.complete and self._request.problem is None)
+        going_on = self._request.keep_alive and self._upload.complete and not core.gate.stopping
+        close = not (going_on and self._request.problem is None)
         head, body = verdict.refusal.write(opened.info.api, opened.dialect, exchange.id, close=close)
         if self._request.method == "HEAD":
             body = b""

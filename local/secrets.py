@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from penstock.schemas.errors import SettingsError
-from penstock.schemas.secrets import new_secret_text, read_secret
+from penstock.schemas.secrets import new_secret_text, new_token_text, read_secret, read_token
 from penstock.schemas.settings import Secrets, Settings
 
 
@@ -28,13 +28,17 @@ def _make_all(settings: Settings) -> list[Path]:
     for name in Secrets.model_fields:
         reference = str(getattr(settings.secrets, name))
         kind, _, where = reference.partition(":")
-        if kind == "file" and _make(settings.state / where):
+        if kind == "file" and _make(settings.state / where, new_secret_text()):
             made.append(settings.state / where)
         read_secret(name, reference, settings.state)
+    kind, _, where = settings.tap.admin_token.partition(":")
+    if kind == "file" and _make(settings.state / where, new_token_text()):
+        made.append(settings.state / where)
+    read_token("tap.admin_token", settings.tap.admin_token, settings.state)
     return made
 
 
-def _make(path: Path) -> bool:
+def _make(path: Path, text: str) -> bool:
     if path.exists():
         if path.stat().st_mode & 0o077:
             path.chmod(0o600)
@@ -44,7 +48,7 @@ def _make(path: Path) -> bool:
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
         with os.fdopen(descriptor, "w") as file:
-            file.write(new_secret_text())
+            file.write(text)
             file.flush()
             os.fsync(file.fileno())
         os.link(fresh, path)  # fails where another process was first, unlike a rename

@@ -47,6 +47,26 @@ def read_secret(name: str, reference: str, base: Path) -> Secret:
         ) from error
 
 
+def read_token(key: str, reference: str, base: Path) -> bytes:
+    """The token that `reference` (`file:PATH` or `env:NAME`) names: one line of 16 or more characters without blanks,
+    as Prometheus reads it too. `key` names the setting. SettingsError says what is missing, never showing the token."""
+    kind, _, where = reference.partition(":")
+    try:
+        text = os.environ.get(where, "") if kind == "env" else (base / where).read_text()
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise SettingsError(f"{key}: cannot read {base / where} ({reason}); `penstock init` makes it") from error
+    token = text.strip()
+    if len(token) < 16 or not token.isascii() or not token.isprintable() or " " in token:
+        raise SettingsError(f"{key}: {reference} must hold one token of at least 16 characters without blanks")
+    return token.encode()
+
+
+def new_token_text() -> str:
+    """The text of a fresh token: 256 random bits."""
+    return base64.urlsafe_b64encode(os.urandom(32)).rstrip(b"=").decode() + "\n"
+
+
 def parse_secret(name: str, text: str) -> Secret:
     """The versions in `text`; SettingsError where a line is wrong (never showing it)."""
     versions: list[tuple[int, bytes]] = []

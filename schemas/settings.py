@@ -117,6 +117,7 @@ class Settings(BaseSettings):
     policy: str | None = None
     state_dir: Annotated[str, Field(min_length=1)] = ".penstock"
     base: Path = Field(default=Path(), exclude=True)
+    file: Path | None = Field(default=None, exclude=True)
 
     @classmethod
     def settings_customise_sources(
@@ -167,9 +168,9 @@ def load_settings(path: Path | None) -> Settings:
             raise SettingsError(f"{path}: cannot read it ({error.strerror}); `penstock init` writes one") from error
         except yaml.YAMLError as error:
             raise SettingsError(f"{path}: {not_yaml(error)}") from error
-    if not isinstance(content, dict) or "base" in content:
+    if not isinstance(content, dict) or {"base", "file"} & content.keys():
         raise SettingsError(f"{path}: must be a mapping of the keys in penstock.example.yaml")
     try:
-        return Settings(**content, base=(path.parent if path else Path()).resolve())
+        return Settings(**content, base=(path.parent if path else Path()).resolve(), file=path)
     except ValidationError as error:
         raise SettingsError(f"{path or 'settings'}: " + "; ".join(explain(error))) from error

@@ -1,7 +1,7 @@
 """The keys of `tap` and `upstreams` in penstock.yaml."""
 
 import re
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
@@ -27,6 +27,14 @@ def _caller(value: str) -> str:
         if not re.fullmatch(KEY_ID, value.removeprefix("key:")):
             raise ValueError(f"{value!r} is neither a network such as 10.0.0.0/8 nor the id of a key") from error
     return value
+
+
+def _loopback(address: str) -> bool:
+    host = address.rpartition(":")[0].strip("[]")
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 Address = Annotated[str, AfterValidator(_address)]
@@ -65,6 +73,8 @@ class Tap(Strict):
     id: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")] = "tap-1"
     listen: Address = "127.0.0.1:8080"
     admin: Address = "127.0.0.1:8081"
+    admin_token: Annotated[str, Field(pattern=r"^(file|env):.+$")] = "file:secrets/admin_token"  # noqa: S105 - where it lies
+    open_metrics: bool = False
     mode: Literal["observe", "enforce"] = "observe"
     audit: Literal["journal", "strict", "besteffort"] = "journal"
     journal: JournalSettings = JournalSettings()
@@ -86,6 +96,8 @@ class Tap(Strict):
     def _fits(self) -> "Tap":
         if self.audit == "strict" and self.mode == "observe":
             raise ValueError("audit: strict needs mode: enforce, since it refuses requests while Kafka is away")
+        if self.open_metrics and not _loopback(self.admin):
+            raise ValueError("open_metrics needs an admin address of this machine alone, such as 127.0.0.1:8081")
         return self
 
 

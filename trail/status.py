@@ -16,6 +16,7 @@ from aiokafka.errors import KafkaError
 
 from penstock.schemas.addresses import kafka_client, read_run_file
 from penstock.schemas.errors import PenstockError, ServiceUnavailable
+from penstock.schemas.secrets import read_token
 from penstock.schemas.settings import Settings
 from penstock.schemas.topics import RECORDED, USAGE
 
@@ -114,13 +115,22 @@ def _tap(settings: Settings) -> Part:
         found = read_run_file(settings.run, "tap")
         address = str(found["admin"])
         url = address if "://" in address else f"http://{address}"
-        with urllib.request.urlopen(f"{url}/readyz", timeout=_PROBE_S) as answer:
+        with urllib.request.urlopen(_ask(settings, f"{url}/readyz"), timeout=_PROBE_S) as answer:
             facts = json.loads(answer.read())
     except urllib.error.HTTPError as error:
         return Part("tap", up=False, says=f"not ready: {error.read(500).decode('utf-8', 'replace')}")
     except (ServiceUnavailable, OSError, ValueError, KeyError) as error:
         return Part("tap", up=False, says=str(error) if isinstance(error, PenstockError) else "it does not answer")
     return Part("tap", up=True, says=str(found.get("url", "")), facts=facts if isinstance(facts, dict) else {})
+
+
+def _ask(settings: Settings, url: str) -> urllib.request.Request:
+    """With the token of the admin port, where this process may read it: the answer says more then."""
+    try:
+        token = read_token("tap.admin_token", settings.tap.admin_token, settings.state).decode()
+    except PenstockError:
+        return urllib.request.Request(url)
+    return urllib.request.Request(url, headers={"authorization": f"Bearer {token}"})
 
 
 def _worker(settings: Settings, name: str) -> Part:

@@ -48,7 +48,7 @@ class TapProcess:
     def __init__(self, folder: Path, upstream: str, policy: dict[str, Any] | None = None, **tap: Any) -> None:
         self.folder, self.config = folder, folder / "penstock.yaml"
         content = {
-            "tap": {"listen": "127.0.0.1:0", "admin": "127.0.0.1:0", "audit": "journal", **tap},
+            "tap": {"listen": "127.0.0.1:0", "admin": "127.0.0.1:0", "audit": "journal", "open_metrics": True, **tap},
             "upstreams": [{"name": "openai", "url": upstream}],
             "kafka": {"embedded": {"listen": "127.0.0.1:0"}},
             "state_dir": "state",

@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 import uvloop
 
-from penstock.gateway_tap.app import build, listen
+from penstock.gateway_tap.build import build
 from penstock.gateway_tap.clock import Clock
 from penstock.gateway_tap.core import Core
 from penstock.gateway_tap.memory import MemoryPublisher
+from penstock.gateway_tap.serve import listen
 from penstock.schemas.control import Order
 from penstock.schemas.events import Completion, PromptHead
 from penstock.schemas.frames import Event

@@ -25,8 +25,8 @@ from penstock.trail.topics import ensure_topics
 ASK = json.dumps({"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "hi"}]}).encode()
 
 
-def get(url: str, body: bytes | None = None) -> tuple[int, bytes]:
-    request = urllib.request.Request(url, data=body, headers={"authorization": "Bearer sk-canary-12345"})
+def get(url: str, body: bytes | None = None, token: str = "sk-canary-12345") -> tuple[int, bytes]:
+    request = urllib.request.Request(url, data=body, headers={"authorization": f"Bearer {token}"})
     try:
         with urllib.request.urlopen(request, timeout=10) as answer:
             return answer.status, answer.read()
@@ -86,9 +86,12 @@ def observe_without_kafka(base: Path, upstream: str) -> None:
         assert found["epoch"] > 0
         assert get(f"{found['url']}/v1/chat/completions", ASK)[0] == 200
         assert get(f"{found['admin']}/healthz") == (200, b"ok\n")
-        status, body = get(f"{found['admin']}/readyz")
+        token = (settings.state / "secrets" / "admin_token").read_text().strip()
+        status, body = get(f"{found['admin']}/readyz", token=token)
         assert (status, json.loads(body)["stale"]) == (200, True)
-        metrics = get(f"{found['admin']}/metrics")[1].decode()
+        assert get(f"{found['admin']}/readyz") == (200, b'{"ready":true}')
+        assert get(f"{found['admin']}/metrics")[0] == 401
+        metrics = get(f"{found['admin']}/metrics", token=token)[1].decode()
         assert 'penstock_tap_exchanges_total{outcome="completed"} 1' in metrics
         assert get(f"{found['admin']}/other")[0] == 404
         assert stop(process) == 0

@@ -17,9 +17,10 @@ from penstock.gateway_tap.descriptors import EACH, RESERVE, room_for_clients
 ASK = b"GET /v1/models HTTP/1.1\r\nhost: x\r\n\r\n"
 PROGRAM = """
 import asyncio, pathlib, resource, sys, uvloop
-from penstock.gateway_tap.app import build, listen
+from penstock.gateway_tap.build import build
 from penstock.gateway_tap.clock import Clock
 from penstock.gateway_tap.memory import MemoryPublisher
+from penstock.gateway_tap.serve import listen
 from penstock.schemas.secrets import new_secret_text
 from penstock.schemas.settings import Settings
 
