@@ -44,9 +44,11 @@ log = structlog.get_logger("penstock.tap")
 
 
 class App:
-    """One tap process. `load` reads its settings: at start, and whenever they may have changed."""
+    """One tap process. `load` reads its settings: at start, and whenever they may have changed. `name` is that of its
+    run file; `shared`: other processes listen on its port too."""
 
-    def __init__(self, load: Callable[[], Settings]) -> None:
+    def __init__(self, load: Callable[[], Settings], name: str = "tap", *, shared: bool = False) -> None:
+        self._name, self._shared = name, shared
         self._settings = settings = load()
         self._clock = Clock()
         self._epoch = self._clock.now_us()
@@ -71,7 +73,7 @@ class App:
             loop.add_signal_handler(number, self._stop)
         loop.add_signal_handler(signal.SIGHUP, self._reload.now)
         tap = self._settings.tap
-        server, address = await listen(self._core, tap.listen, serving=False)
+        server, address = await listen(self._core, tap.listen, serving=False, shared=self._shared)
         admin, admin_address = await open_port("tap.admin", tap.admin, lambda: Admin(self._admin))
         self._publisher.start()
         self._core.deadlines.start()
@@ -115,7 +117,7 @@ class App:
             "tap": tap.id,
             "epoch": self._epoch,
         }
-        write_run_file(self._settings.run, "tap", content)
+        write_run_file(self._settings.run, self._name, content)
         log.info("listening", **content, mode=tap.mode, audit=tap.audit)
 
     def _status(self) -> tuple[bool, dict[str, object]]:
@@ -134,14 +136,14 @@ class App:
         return gauges.exposition(families(self._core, self._publisher, self._control, self._reload))
 
 
-def run(load: Callable[[], Settings]) -> None:
-    """Runs the tap in this process until it is told to stop."""
+def run(load: Callable[[], Settings], name: str = "tap", *, shared: bool = False) -> None:
+    """Runs the tap in this process until it is told to stop; the arguments are those of `App`."""
     # aiokafka logs every attempt to reach a broker as plain text, and at DEBUG the values that it sends; `link` and
     # `control` say what matters.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
-    uvloop.run(_main(load))
 
+    async def main() -> None:
+        be_silent(asyncio.get_running_loop())
+        await App(load, name, shared=shared).run()
 
-async def _main(load: Callable[[], Settings]) -> None:
-    be_silent(asyncio.get_running_loop())
-    await App(load).run()
+    uvloop.run(main())

@@ -10,6 +10,7 @@ import fcntl
 import mmap
 import os
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -24,6 +25,8 @@ from .journal_segment import Segment
 
 SPARES: Final = 2
 """Segments that are made ahead; the last one is kept for the journal's own notes while no more can be made."""
+LOCK_TRIES: Final = 5
+LOCK_PAUSE_S: Final = 0.05
 SEGMENT_MIN_BYTES: Final = 4 << 20
 SEGMENT_MAX_BYTES: Final = 32 << 20
 BOOT: Final = Path("/proc/sys/kernel/random/boot_id")
@@ -88,14 +91,14 @@ class JournalFolder:
             for folder in (self.path.parent, self.path):
                 folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._lock_file = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            fcntl.flock(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _flock(self._lock_file)
             os.ftruncate(self._lock_file, 0)
             os.pwrite(self._lock_file, b"%d\n" % os.getpid(), 0)
         except BlockingIOError as error:
             held = os.pread(self._lock_file, 20, 0).decode(errors="replace").strip() or "unknown"
             raise JournalError(
-                f"{self.path}: another tap (process {held}) writes this journal: give each tap a `tap.id` of its own,"
-                " or stop the other one"
+                f"{self.path}: another tap (process {held}) has this id and its journal here: give each tap"
+                " a `tap.id` of its own, or stop the other one"
             ) from error
         except OSError as error:
             raise JournalError(
@@ -271,3 +274,13 @@ class JournalFolder:
         if self.disk_full != reason:
             log.error("journal_cannot_grow", reason=reason, segments=self.kept)
         self.disk_full = reason
+
+
+def _flock(file: int) -> None:
+    """Another tap that only looks whether the folder is in use holds it for a moment."""
+    for _ in range(LOCK_TRIES):
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        time.sleep(LOCK_PAUSE_S)
+    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

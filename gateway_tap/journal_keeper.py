@@ -32,11 +32,13 @@ log = structlog.get_logger("penstock.tap.journal")
 
 
 def opened(settings: Settings, epoch: int, clock: Clock) -> "JournalKeeper | None":
-    """The journal that the settings ask for, open; None where they ask for none. JournalError as `open`."""
+    """The journal that the settings ask for, open; None where they ask for none: then it
+    only takes the id, so that no second tap of this state folder has it. JournalError as `open`."""
     tap = settings.tap
-    if tap.audit != "journal":
-        return None
     path = settings.state / "journal" / tap.id
+    if tap.audit != "journal":
+        JournalFolder(path, tap.id, epoch, settings.kafka.partitions, tap.journal.max_bytes).lock()
+        return None
     keeper = JournalKeeper(path, tap.id, epoch, settings.kafka.partitions, tap.journal, clock)
     keeper.open()
     for folder in left_behind(path):

@@ -75,6 +75,7 @@ class Tap(Strict):
     admin: Address = "127.0.0.1:8081"
     admin_token: Annotated[str, Field(pattern=r"^(file|env):.+$")] = "file:secrets/admin_token"  # noqa: S105 - where it lies
     open_metrics: bool = False
+    workers: Annotated[int, Field(ge=1, le=64)] = 1
     mode: Literal["observe", "enforce"] = "observe"
     audit: Literal["journal", "strict", "besteffort"] = "journal"
     journal: JournalSettings = JournalSettings()

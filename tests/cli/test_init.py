@@ -50,7 +50,7 @@ def test_the_example_shows_the_defaults(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "keys"),
     [
-        ("penstock.example.yaml", fields(Settings, "base") | fields(Upstream)),
+        ("penstock.example.yaml", fields(Settings, "base", "file") | fields(Upstream)),
         ("policy.example.yaml", fields(Policy) | fields(Limit) | fields(KeyRecord) | fields(Failures)),
     ],
 )

@@ -194,7 +194,8 @@ def test_a_second_tap_is_refused(folder: JournalFolder) -> None:
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
     assert ended.returncode == 1
     assert (
-        f"another tap (process {os.getpid()}) writes this journal: give each tap a `tap.id` of its own" in ended.stderr
+        f"another tap (process {os.getpid()}) has this id and its journal here: give each tap a `tap.id` of its own"
+        in ended.stderr
     )
 
 

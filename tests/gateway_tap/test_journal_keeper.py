@@ -221,7 +221,7 @@ def test_a_tap_says_why_it_cannot_use_its_journal(tmp_path: Path, damage: str) -
     folder = settings.state / "journal" / "tap-1"
     holder = JournalKeeper(folder, "tap-1", 1, 4, SETTINGS, Clock())
     holder.open()
-    said = f"{folder}: another tap (process {os.getpid()}) writes this journal"
+    said = f"{folder}: another tap (process {os.getpid()}) has this id and its journal here"
     if damage == "foreign":
         holder.folder.close()
         (folder / "0001.seg").write_bytes(b"PNSTKJNL" + b"\7" * 5000)

@@ -18,9 +18,15 @@ def settings_in(folder: Path, **references: str) -> Settings:
 def test_all_are_made_once_and_readable_by_their_owner_alone(tmp_path: Path) -> None:
     settings = settings_in(tmp_path)
     made = make_secrets(settings)
-    assert sorted(path.name for path in made) == ["content_kek", "control_mac", "pepper", "signing_key"]
+    assert sorted(path.name for path in made) == [
+        "admin_token",
+        "content_kek",
+        "control_mac",
+        "pepper",
+        "signing_key",
+    ]
     before = {path: path.read_text() for path in made}
-    assert len(set(before.values())) == 4
+    assert len(set(before.values())) == 5
     assert all(stat.S_IMODE(path.stat().st_mode) == 0o600 for path in made)
     assert stat.S_IMODE(made[0].parent.stat().st_mode) == 0o700
     assert make_secrets(settings) == []

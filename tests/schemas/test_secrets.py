@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from penstock.schemas.errors import SettingsError
-from penstock.schemas.secrets import new_secret_text, parse_secret, read_secret
+from penstock.schemas.secrets import new_secret_text, new_token_text, parse_secret, read_secret, read_token
 
 
 def line(version: int, fill: int) -> str:
@@ -45,3 +45,18 @@ def test_a_wrong_line_is_named_by_number_and_never_shown(text: str) -> None:
     with pytest.raises(SettingsError) as caught:
         parse_secret("pepper", text)
     assert not text or text not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["", "short\n", "two words that are long enough", "ä" * 20])
+def test_a_token_is_one_long_word_and_no_error_shows_it(tmp_path: Path, text: str) -> None:
+    (tmp_path / "token").write_text(text)
+    with pytest.raises(SettingsError, match=r"tap\.admin_token") as raised:
+        read_token("tap.admin_token", "file:token", tmp_path)
+    assert not text.strip() or text.strip() not in str(raised.value)
+
+
+def test_a_token_that_is_missing_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="penstock init"):
+        read_token("tap.admin_token", "file:token", tmp_path)
+    (tmp_path / "token").write_text(new_token_text())
+    assert len(read_token("tap.admin_token", "file:token", tmp_path)) == 43
