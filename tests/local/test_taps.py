@@ -13,31 +13,32 @@ from penstock.schemas.addresses import read_run_file
 from tests.gateway_tap.conftest import Upstream
 from tests.gateway_tap.processes import LAST, WITHIN_S, Held, Process, ask, tap_process
 
+Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
-async def one_stream_each(tap: Process) -> dict[int, tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-    """A running stream in every process, by process id."""
-    found: dict[int, tuple[asyncio.StreamReader, asyncio.StreamWriter]] = {}
+
+async def one_stream_each(tap: Process) -> tuple[dict[str, list[Stream]], list[Stream]]:
+    """Running streams by tap id, at least one in every process, and all of them."""
+    found: dict[str, list[Stream]] = {name: [] for name in tap.found["workers"]}
+    opened: list[Stream] = []
+    before = dict.fromkeys(found, 0)
     async with asyncio.timeout(WITHIN_S):
-        while len(found) < 2:
-            before = await running(tap)
+        while not all(found.values()):
             reader, writer = await tap.connect()
+            opened.append((reader, writer))
             writer.write(ask())
             await reader.readuntil(b"one begins")
-            after = before
-            while after == before:
-                after = await running(tap)
-            (name,) = [name for name in after if after[name] != before.get(name, 0)]
-            pid = read_run_file(tap.settings.run, tap.found["workers"][name])["pid"]
-            if pid in found:
-                writer.close()
-            else:
-                found[pid] = (reader, writer)
-    return found
+            now = before
+            while sum(now.values()) != len(opened):
+                now = await running(tap)
+            (name,) = [name for name in now if now[name] > before[name]]
+            found[name].append((reader, writer))
+            before = now
+    return found, opened
 
 
-async def running(tap: Process) -> dict[str, str]:
+async def running(tap: Process) -> dict[str, int]:
     lines = (await tap.get("/metrics", tap.authorization))[1].decode().splitlines()
-    return {line.split('"')[1]: line.split()[-1] for line in lines if line.startswith("penstock_tap_running{")}
+    return {line.split('"')[1]: int(line.split()[-1]) for line in lines if line.startswith("penstock_tap_running{")}
 
 
 async def ready(tap: Process, wanted: int) -> None:
@@ -54,23 +55,25 @@ async def test_a_killed_process_drops_its_own_streams_and_comes_back(tmp_path: P
     async with tap_process(tmp_path, url, arguments=("--workers", "2"), tap={"audit": "journal"}) as tap:
         assert sorted(tap.found["workers"]) == ["tap-1-1", "tap-1-2"]
         await ready(tap, 200)
-        streams = await one_stream_each(tap)
-        (dead, (dead_reader, dead_writer)), (_, (reader, writer)) = streams.items()
-        os.kill(dead, signal.SIGKILL)
-        with contextlib.suppress(ConnectionResetError):
-            assert not (await asyncio.wait_for(dead_reader.read(), 10)).endswith(LAST)
+        streams, opened = await one_stream_each(tap)
+        run_file = tap.found["workers"]["tap-1-1"]
+        os.kill(read_run_file(tap.settings.run, run_file)["pid"], signal.SIGKILL)
+        for reader, _ in streams["tap-1-1"]:
+            with contextlib.suppress(ConnectionResetError):
+                assert not (await asyncio.wait_for(reader.read(), 10)).endswith(LAST)
         await ready(tap, 503)
         await ready(tap, 200)
         held.go_on.set()
-        await reader.readuntil(LAST)
+        for reader, _ in streams["tap-1-2"]:
+            await asyncio.wait_for(reader.readuntil(LAST), 10)
         status, body = await tap.get("/readyz", tap.authorization)
         assert (status, sorted(json.loads(body)["workers"])) == (200, ["tap-1-1", "tap-1-2"])
         tap.tell(signal.SIGHUP)
         await reloaded(tap)
         tap.tell(signal.SIGTERM)
         assert await tap.ended() == 0
-        dead_writer.close()
-        writer.close()
+        for _, writer in opened:
+            writer.close()
     server.close()
 
 
