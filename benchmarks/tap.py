@@ -26,7 +26,7 @@ from load import EVENTS, cpu_s, drive, request, serve_mock, spawn
 from penstock.schemas.addresses import read_run_file
 from penstock.schemas.settings import Settings
 
-LOADS = ((False, 1), (False, 64), (True, 100))
+LOADS = ((False, 1), (False, 256), (True, 100))
 
 
 def serve_tap(settings: Settings, profile: str, ready: Any) -> None:
@@ -44,9 +44,12 @@ def serve_tap(settings: Settings, profile: str, ready: Any) -> None:
 
         def publish(self, partition: int, exchange_id: str, events: list[bytes]) -> bool:
             lane = self.lanes[partition]
-            lane.add(events)
+            lane.add(exchange_id, events)
             lane.frames.clear()
             return True
+
+        def partial(self, exchange_id: str, data: bytes, hidden: int) -> None:
+            """Nothing is recovered here."""
 
     async def main() -> None:
         core = build(settings, Nowhere(), Clock())  # type: ignore[arg-type]
