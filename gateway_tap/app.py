@@ -35,6 +35,7 @@ from .journal_keeper import opened
 from .publish import KafkaPublisher
 from .reload import Reload
 from .serve import listen, open_port
+from .tls import server_context
 
 FLUSH_S: Final = 10.0
 FLUSH_AT_ONCE_S: Final = 1.0
@@ -61,7 +62,8 @@ class App:
         self._publisher.on_pressure = self._core.press
         secrets = read_secret("control_mac", settings.secrets.control_mac, settings.state).all
         self._control = Control(self._core, secrets, client)
-        self._reload = Reload(self._core, settings, load_policy(settings.policy_path), load)
+        self._tls = server_context(tap.tls, settings.base) if tap.tls else None
+        self._reload = Reload(self._core, settings, load_policy(settings.policy_path), load, self._tls)
         token = read_token("tap.admin_token", tap.admin_token, settings.state)
         self._admin = AdminPort(self._status, self._metrics, token, tap.open_metrics)
         self._stop = Stop()
@@ -73,7 +75,7 @@ class App:
             loop.add_signal_handler(number, self._stop)
         loop.add_signal_handler(signal.SIGHUP, self._reload.now)
         tap = self._settings.tap
-        server, address = await listen(self._core, tap.listen, serving=False, shared=self._shared)
+        server, address = await listen(self._core, tap.listen, serving=False, tls=self._tls, shared=self._shared)
         admin, admin_address = await open_port("tap.admin", tap.admin, lambda: Admin(self._admin))
         self._publisher.start()
         self._core.deadlines.start()
@@ -111,7 +113,7 @@ class App:
     def _publish_addresses(self, address: str, admin: str) -> None:
         tap = self._settings.tap
         content: dict[str, Any] = {
-            "url": f"http://{address}",
+            "url": f"{'https' if tap.tls else 'http'}://{address}",
             "admin": f"http://{admin}",
             "pid": os.getpid(),
             "tap": tap.id,

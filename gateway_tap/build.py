@@ -35,7 +35,7 @@ def build(settings: Settings, publisher: Publisher, clock: Clock) -> Core:
     policy = load_policy(settings.policy_path)
     deadlines = Deadlines(clock, settings.tap.timeouts)
     turn = Turn()
-    routes = Routes(settings.upstreams, settings.tap.timeouts)
+    routes = Routes(settings.upstreams, settings.tap.timeouts, settings.base)
     return Core(
         tap=settings.tap,
         routes=routes,

@@ -14,6 +14,7 @@ from .dial import dial
 from .names import Names, Unresolved
 from .outlet import Turn
 from .routes import Route
+from .tls import client_context
 from .upstream import Upstream
 
 IDLE_MAX_S: Final = 15.0
@@ -55,7 +56,7 @@ class Pool:
         deadlines.heed(route.timeouts)
         self._deadlines = deadlines
         self._idle: list[tuple[Upstream, float]] = []
-        self._tls = ssl.create_default_context() if route.tls else None
+        self._tls = client_context(route.ca) if route.tls else None
 
     @property
     def idle_count(self) -> int:

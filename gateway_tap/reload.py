@@ -4,6 +4,7 @@ files or SIGHUP ─▶ load all ─▶ (a mistake: keep the old, say so) ─▶ 
 """
 
 import hashlib
+import ssl
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -20,6 +21,7 @@ from .core import Core
 from .identity import Trusted
 from .pool import Pool
 from .routes import Routes
+from .tls import load_certificate
 from .watch import Watch
 
 TAKEN: Final = frozenset(
@@ -46,12 +48,20 @@ class Reload:
     """The settings and the policy that are in force. `load` reads them anew; `stale`: the files say something that
     could not be taken."""
 
-    def __init__(self, core: Core, settings: Settings, policy: Policy, load: Callable[[], Settings]) -> None:
+    def __init__(
+        self,
+        core: Core,
+        settings: Settings,
+        policy: Policy,
+        load: Callable[[], Settings],
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self.settings, self.policy = settings, policy
         self.stale = ""
         self.done = self.failed = 0
         self._core = core
         self._load = load
+        self._tls = tls
         self._digest = _digest(settings.policy_path)
         self._watch = Watch(_files(settings))
 
@@ -67,6 +77,8 @@ class Reload:
             settings = self._load()
             policy, digest = load_policy(settings.policy_path), _digest(settings.policy_path)
             pools = self._pools(settings)
+            if self._tls is not None and settings.tap.tls is not None:
+                load_certificate(self._tls, settings.tap.tls, settings.base)
         except PenstockError as error:
             self.failed += 1
             self.stale = str(error)
@@ -96,7 +108,7 @@ class Reload:
         core.policy_version = policy.version
         core.asks_usage, core.asks_model = policy.usage.ask_providers, asks_model(policy)
         core.on_journal_full = policy.failures.on_journal_full
-        core.routes = Routes(settings.upstreams, settings.tap.timeouts)
+        core.routes = Routes(settings.upstreams, settings.tap.timeouts, settings.base)
         gone = [pool for name, pool in core.pools.items() if pools.get(name) is not pool]
         core.pools = pools
         for pool in gone:
@@ -106,7 +118,7 @@ class Reload:
     def _pools(self, settings: Settings) -> dict[str, Pool]:
         """A pool for each upstream: the one that it has, if nothing about it changed."""
         core, pools = self._core, dict[str, Pool]()
-        for route in Routes(settings.upstreams, settings.tap.timeouts):
+        for route in Routes(settings.upstreams, settings.tap.timeouts, settings.base):
             kept = core.pools.get(route.name)
             if kept is None or kept.route != route:
                 kept = Pool(route, core.deadlines, core.clock, core.turn, core.tap.dns_ttl_s)
@@ -131,11 +143,16 @@ def _waiting(old: Settings, new: Settings) -> set[str]:
     """Keys that differ from what the process was started with, and that a reload cannot take."""
     tap = {f"tap.{name}" for name in type(old.tap).model_fields if getattr(old.tap, name) != getattr(new.tap, name)}
     rest = {name for name in type(old).model_fields if getattr(old, name) != getattr(new, name)}
-    return (tap - {f"tap.{name}" for name in TAKEN}) | (rest - ELSEWHERE)
+    taken = {f"tap.{name}" for name in TAKEN}
+    if old.tap.tls is not None and new.tap.tls is not None:
+        taken.add("tap.tls")
+    return (tap - taken) | (rest - ELSEWHERE)
 
 
 def _files(settings: Settings) -> list[Path]:
-    return [path for path in (settings.file, settings.policy_path) if path is not None]
+    tls = settings.tap.tls
+    certificate = [settings.base / tls.certificate, settings.base / tls.key] if tls is not None else []
+    return [path for path in (settings.file, settings.policy_path, *certificate) if path is not None]
 
 
 def _digest(path: Path | None) -> str:

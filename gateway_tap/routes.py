@@ -9,6 +9,7 @@ its upstream.
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -25,7 +26,7 @@ DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 @dataclass(frozen=True, slots=True)
 class Route:
     """One upstream, ready to be called. `authority` is its Host header, `base` the path that its URL ends with,
-    `timeouts` are those of the tap with its own in their place."""
+    `timeouts` are those of the tap with its own in their place, `ca` holds the authorities that it is checked with."""
 
     name: str
     dialect: Dialect
@@ -37,6 +38,7 @@ class Route:
     timeouts: Timeouts
     retries: Retries
     allow_private: bool
+    ca: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +53,8 @@ class Chosen:
 class Routes:
     """All upstreams of the settings, in their order."""
 
-    def __init__(self, upstreams: Sequence[Upstream], timeouts: Timeouts) -> None:
-        self._routes = [_route(upstream, timeouts) for upstream in upstreams]
+    def __init__(self, upstreams: Sequence[Upstream], timeouts: Timeouts, base: Path = Path()) -> None:
+        self._routes = [_route(upstream, timeouts, base) for upstream in upstreams]
         self._by_name = {route.name.encode(): route for route in self._routes}
 
     def __iter__(self) -> Iterator[Route]:
@@ -95,7 +97,7 @@ def origin_form(target: bytes) -> bytes | None:
     return None if _UNFIT.search(target) else target
 
 
-def _route(upstream: Upstream, timeouts: Timeouts) -> Route:
+def _route(upstream: Upstream, timeouts: Timeouts, base: Path) -> Route:
     parts = urlsplit(upstream.url)
     host = parts.hostname or ""
     port = parts.port or DEFAULT_PORTS[parts.scheme]
@@ -112,4 +114,5 @@ def _route(upstream: Upstream, timeouts: Timeouts) -> Route:
         timeouts=timeouts.model_copy(update=upstream.timeouts.model_dump(exclude_none=True)),
         retries=upstream.retries,
         allow_private=upstream.allow_private,
+        ca=base / upstream.ca if upstream.ca else None,
     )

@@ -78,7 +78,8 @@ class Taps:
             await asyncio.gather(starting, return_exceptions=True)
             return
         starting.result()
-        content = {"url": f"http://{address}", "admin": f"http://{admin_address}", "pid": os.getpid()}
+        scheme = "https" if self._settings.tap.tls else "http"
+        content = {"url": f"{scheme}://{address}", "admin": f"http://{admin_address}", "pid": os.getpid()}
         write_run_file(self._settings.run, "tap", {**content, "tap": self._settings.tap.id, "workers": self._names})
         log.info("listening", **content, workers=len(self._names))
         while not self._stopping.is_set():

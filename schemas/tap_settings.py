@@ -58,6 +58,13 @@ class Timeouts(Strict):
     drain_s: Annotated[float, Field(ge=0)] = 10.0
 
 
+class ServerTls(Strict):
+    """What the listener proves itself with: PEM files, relative to penstock.yaml."""
+
+    certificate: Annotated[str, Field(min_length=1)]
+    key: Annotated[str, Field(min_length=1)]
+
+
 class JournalSettings(Strict):
     """What waits for Kafka in `<state_dir>/journal/<tap id>`."""
 
@@ -76,6 +83,7 @@ class Tap(Strict):
     admin_token: Annotated[str, Field(pattern=r"^(file|env):.+$")] = "file:secrets/admin_token"  # noqa: S105 - where it lies
     open_metrics: bool = False
     workers: Annotated[int, Field(ge=1, le=64)] = 1
+    tls: ServerTls | None = None
     mode: Literal["observe", "enforce"] = "observe"
     audit: Literal["journal", "strict", "besteffort"] = "journal"
     journal: JournalSettings = JournalSettings()
@@ -139,6 +147,7 @@ class Upstream(Strict):
     timeouts: Limits = Limits()
     retries: Retries = Retries()
     allow_private: bool = False
+    ca: Annotated[str, Field(min_length=1)] | None = None
 
     @field_validator("name")
     @classmethod
