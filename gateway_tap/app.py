@@ -32,9 +32,11 @@ from .drain import Stop, drain
 from .faults import be_silent
 from .figures import families
 from .journal_keeper import opened
+from .loss import heed_loss
 from .publish import KafkaPublisher
 from .reload import Reload
 from .serve import listen, open_port
+from .snapshot import SAVE_EVERY_S, load_snapshot, save_snapshot
 from .tls import server_context
 
 FLUSH_S: Final = 10.0
@@ -62,6 +64,12 @@ class App:
         self._publisher.on_pressure = self._core.press
         secrets = read_secret("control_mac", settings.secrets.control_mac, settings.state).all
         self._control = Control(self._core, secrets, client)
+        self._secret = secrets[0]
+        self._snapshot = settings.state / "taps" / f"{tap.id}.snapshot"
+        held = load_snapshot(self._snapshot, secrets) if tap.mode == "observe" else None
+        if held is not None:
+            self._control.start_with(held)
+            log.info("snapshot_taken", orders=len(held.orders), keys=len(held.keys), at_us=held.at_us)
         self._tls = server_context(tap.tls, settings.base) if tap.tls else None
         self._reload = Reload(self._core, settings, load_policy(settings.policy_path), load, self._tls)
         token = read_token("tap.admin_token", tap.admin_token, settings.state)
@@ -80,7 +88,7 @@ class App:
         self._publisher.start()
         self._core.deadlines.start()
         reading = asyncio.create_task(self._control.run())
-        ticking = asyncio.create_task(self._tick())
+        ticking, saving = asyncio.create_task(self._tick()), asyncio.create_task(self._save())
         await server.start_serving()
         self._publish_addresses(address, admin_address)
         gc.collect()
@@ -88,9 +96,9 @@ class App:
         await self._stop.asked.wait()
         log.info("draining", running=len(self._core.running), within_s=self._core.tap.timeouts.drain_s)
         await drain(self._core, server, self._stop, self._core.tap.timeouts.drain_s)
-        for task in (reading, ticking):
+        for task in (reading, ticking, saving):
             task.cancel()
-        await asyncio.gather(reading, ticking, return_exceptions=True)
+        await asyncio.gather(reading, ticking, saving, return_exceptions=True)
         lost = await self._publisher.close(FLUSH_AT_ONCE_S if self._stop.at_once.is_set() else FLUSH_S)
         admin.close()
         log.info("stopped", unpublished_events=lost)
@@ -100,15 +108,24 @@ class App:
         gate, core = self._core.gate, self._core
         while True:
             self._reload.look()
-            loss = self._reload.policy.failures
             gate.ready = gate.ready or self._control.read_to_end.is_set()
-            silent = self._control.silent_s > loss.control_loss_after_s
-            gate.loss = loss.on_control_loss if silent else "allow"
-            if gate.enforcing and gate.loss == "deny_all":
-                for relay in list(core.running.values()):
-                    relay.stop("it does not hear orders any more, and the policy ends requests until it does")
+            heed_loss(core, self._reload.policy.failures, self._control.silent_s)
             core.orders.expire(self._clock.now_us())
             await asyncio.sleep(TICK_S)
+
+    async def _save(self) -> None:
+        """Writes the snapshot beside the traffic, where something changed."""
+        saved = 0
+        while True:
+            await asyncio.sleep(SAVE_EVERY_S)
+            changes = self._control.changes
+            if changes != saved and self._control.read_to_end.is_set():
+                try:
+                    await asyncio.to_thread(save_snapshot, self._snapshot, self._control.held(), self._secret)
+                except OSError as error:
+                    log.warning("snapshot_not_saved", reason=error.strerror)
+                else:
+                    saved = changes
 
     def _publish_addresses(self, address: str, admin: str) -> None:
         tap = self._settings.tap

@@ -21,6 +21,7 @@ from penstock.schemas.records import read_value
 
 from .core import Core
 from .link import why
+from .snapshot import Held
 
 PARTITIONS: Final = (TopicPartition(topics.CONTROL, 0), TopicPartition(topics.KEYS, 0))
 POLL_MS: Final = 500
@@ -37,7 +38,8 @@ class Control:
     def __init__(self, core: Core, secrets: list[bytes], client: Callable[[], dict[str, Any]]) -> None:
         self.read_to_end = asyncio.Event()
         self.heard_s = core.clock.monotonic_s()
-        self.rejected = 0
+        self.rejected = self.changes = 0
+        self._unconfirmed: set[tuple[str, str]] = set()
         self._core = core
         self._secrets = secrets
         self._client = client
@@ -73,6 +75,7 @@ class Control:
             while True:
                 self._apply(await consumer.getmany(timeout_ms=POLL_MS))
                 if not self.read_to_end.is_set() and await _reached(consumer, ends):
+                    self.confirm()
                     self.read_to_end.set()
                     log.info("control_read", orders=len(self._core.orders))
         finally:
@@ -101,9 +104,35 @@ class Control:
             for record in records:
                 take((record.key or b"").decode("utf-8", "replace"), record.value)
 
+    def start_with(self, held: Held) -> None:
+        """What a snapshot says, until the topics have been read."""
+        now_us = self._core.clock.now_us()
+        for order in held.orders:
+            self._core.orders.apply(order, now_us)
+            self._unconfirmed.add((topics.CONTROL, order.key))
+        for record in held.keys:
+            self._core.keys.apply(record.id, record)
+            self._unconfirmed.add((topics.KEYS, record.id))
+
+    def confirm(self) -> None:
+        """Both topics have been read to their end: what only a snapshot knew holds no more."""
+        for topic, key in self._unconfirmed:
+            if topic == topics.CONTROL:
+                self._core.orders.lift(key)
+            else:
+                self._core.keys.apply(key, None)
+        self._unconfirmed.clear()
+
+    def held(self) -> Held:
+        """What a snapshot should say now."""
+        core = self._core
+        return Held(at_us=core.clock.now_us(), orders=tuple(core.orders.live()), keys=tuple(core.keys.records()))
+
     def take_order(self, key: str, value: bytes | None) -> None:
         """One record of the control topic."""
         core, now_us = self._core, self._core.clock.now_us()
+        self.changes += 1
+        self._unconfirmed.discard((topics.CONTROL, key))
         if value is None:
             core.orders.lift(key)
             return
@@ -119,6 +148,8 @@ class Control:
 
     def take_key(self, key: str, value: bytes | None) -> None:
         """One record of the keys topic."""
+        self.changes += 1
+        self._unconfirmed.discard((topics.KEYS, key))
         record = None
         if value is not None:
             try:

@@ -58,6 +58,10 @@ class Keys:
             self._records[key_id] = record
         self._index()
 
+    def records(self) -> list[KeyRecord]:
+        """Those of the topic."""
+        return list(self._records.values())
+
     def replace(self, policy: Sequence[KeyRecord]) -> None:
         """Another policy is in force; the records of the topic stay."""
         self.policy = policy

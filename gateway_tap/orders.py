@@ -56,6 +56,10 @@ class Orders:
     def __len__(self) -> int:
         return len(self._live)
 
+    def live(self) -> list[Order]:
+        """The orders that hold."""
+        return [standing.order for standing in self._live.values()]
+
     def apply(self, order: Order, now_us: int) -> Standing | None:
         """Takes in an order whose MAC was checked. None where it changes nothing here: it is of an older epoch, has
         expired, or is meant for another tap."""
