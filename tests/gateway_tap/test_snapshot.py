@@ -19,7 +19,7 @@ SECRET = b"m" * 32
 KEY = KeyRecord(id="k1", hash="hmac-sha256:" + "a" * 64)
 
 
-def order(scope: str, expires_at_us: int = 9_999_999_999_999_999, secret: bytes = SECRET) -> Order:
+def order(scope: str, expires_at_us: int = 9_000_000_000_000_000, secret: bytes = SECRET) -> Order:
     made = Order(
         order_id=scope,
         action="block",
