@@ -5,6 +5,7 @@ are known from published request smuggling.
 """
 
 import random
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Final
 
@@ -84,15 +85,16 @@ TARGETS: Final = (
 class Grammar:
     """Cases from a seed; the same seed gives the same cases."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, seeds: Sequence[bytes] = SEEDS) -> None:
         self._random = random.Random(seed)
+        self._seeds = seeds
 
     def case(self) -> bytes:
         """One stream of a client."""
         rng = self._random
-        streams = [rng.choice(SEEDS)]
+        streams = [rng.choice(self._seeds)]
         while rng.random() < 0.25 and len(streams) < 4:
-            streams.append(rng.choice(SEEDS))
+            streams.append(rng.choice(self._seeds))
         place = rng.randrange(len(streams))
         for _ in range(rng.choice((0, 1, 1, 1, 2, 2, 3, 5))):
             streams[place] = self._edit(streams[place])

@@ -103,17 +103,22 @@ class Judge:
         elif isinstance(event, h11.EndOfMessage) and self._request is not None:
             self.half = False
             self.requests.append((self._request.method, self._request.target, self._body))
-            self._answer(self._request.method)
+            self.answer(self._request.method)
+            self._next(self._request.method)
         elif event is h11.PAUSED:
             self.wrong = "the tap sends on another request before the answer"
 
-    def _answer(self, method: bytes) -> None:
+    def answer(self, method: bytes) -> None:
+        """The plain answer."""
+        body = b"" if method == b"HEAD" else b"{}"
+        asyncio.get_running_loop().call_soon(self.upstream.data_received, ANSWER + body)
+
+    def _next(self, method: bytes) -> None:
+        """Makes h11 ready for another request."""
         body = b"" if method == b"HEAD" else b"{}"
         self._parser.send(h11.Response(status_code=200, headers=[("Content-Length", "2")]))
         self._parser.send(h11.Data(body))
         self._parser.send(h11.EndOfMessage())
-        loop = asyncio.get_running_loop()
-        loop.call_soon(self.upstream.data_received, ANSWER + body)
         if self._parser.our_state is h11.DONE and self._parser.their_state is h11.DONE:
             self._parser.start_next_cycle()
 
@@ -197,7 +202,7 @@ class Tap:
             client.data_received(piece)
             await settle(lambda: False, turns=2)
         await settle(lambda: not self.core.running and client._queue == client._queue.__class__(), turns=40)
-        self.open_at_end = not wire.closed
+        await settle(lambda: False, turns=3)  # what was written goes out at the end of a turn
         if not wire.closed:
             client.eof_received()
             wire.close()

@@ -4,6 +4,7 @@ llhttp (httptools) does the parsing; this file says what the tap makes of it: in
 15.2), trailers dropped, a body without framing ends with the connection (RFC 9112, 6.3).
 """
 
+import re
 from typing import Final
 
 import httptools
@@ -12,6 +13,8 @@ from .headers import Fields, Headers, fields_of, find_all, read_length
 
 NO_BODY: Final = frozenset({204, 304})
 HEAD_MAX_BYTES: Final = 262_144
+UNFIT: Final = re.compile(rb"[^\t\x20-\x7e\x80-\xff]")
+"""What a reason phrase must not hold (RFC 9112, 4), and llhttp lets pass."""
 
 
 class BadAnswer(Exception):
@@ -94,7 +97,8 @@ class AnswerReader:
             self.reusable = False
 
     def on_status(self, reason: bytes) -> None:
-        self.reason += reason
+        if not self.headed:
+            self.reason += reason
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if not self.headed:
@@ -109,6 +113,8 @@ class AnswerReader:
                 self._problem = "the upstream's answer is not HTTP"
             return
         self.headed, self.status = True, status
+        if UNFIT.search(self.reason):
+            self.reason = b""
         self.fields = fields_of(self.headers)
         chunked = b"transfer-encoding" in self.fields
         if chunked and [value.lower().strip() for value in find_all(self.headers, b"transfer-encoding")] != [

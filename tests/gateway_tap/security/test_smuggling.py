@@ -139,3 +139,19 @@ def test_h11_behind_the_tap_reads_what_the_tap_has_read(seed):
     assert found["differences"] == [], done.stderr
     assert found["cases"] == 4000
     assert found["forwarded"] > 800
+
+
+def test_h11_before_the_tap_reads_one_answer_for_each_request():
+    command = [
+        sys.executable,
+        str(ROOT / "benchmarks" / "fuzz_answers.py"),
+        "--cases",
+        "3000",
+        "--seed",
+        "3",
+        "--quiet",
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    found = json.loads(done.stdout)
+    assert found["differences"] == [], done.stderr
+    assert found["whole"] > 3000

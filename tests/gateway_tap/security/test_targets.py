@@ -161,3 +161,16 @@ async def test_a_late_answer_is_no_answer_to_the_next_request(upstream, tap, pos
     writer.write(post(b"{}"))
     assert (await answer(reader))[2] == b"{}"
     assert up.connections == 2
+
+
+@pytest.mark.parametrize(
+    ("reason", "shown"), [(b"O\x0bK", "OK"), (b"O\x00K", "OK"), (b"Fine \xfc", "Fine \xfc"), (b"O\x7fK", "OK")]
+)
+async def test_a_reason_that_is_no_text_is_replaced(upstream, tap, post, reason, shown):
+    async def script(call, reader, writer):
+        writer.write(b"HTTP/1.1 200 %b\r\nContent-Length: 2\r\n\r\n{}HTTP/1.1 200 more\r\n\r\n" % reason)
+
+    gate = await tap((await upstream(script)).url)
+    reader, writer = await gate.connect()
+    writer.write(post(b"{}"))
+    assert await reader.readline() == f"HTTP/1.1 200 {shown}\r\n".encode("latin-1")
