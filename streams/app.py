@@ -23,6 +23,7 @@ from penstock.schemas.topics import MAX_MESSAGE_BYTES
 
 from .layout import check_offsets, check_partitions
 from .logs import configure_logs
+from .only import only_instance
 
 _HEARTBEATS_PER_SESSION: Final = 3.3
 STOP_WITHIN_S: Final = 8.0
@@ -79,11 +80,12 @@ def make_app(name: str, settings: Settings, instance: int, *, buffered_records: 
 def run_app(app: faust.App, settings: Settings, name: str, instance: int) -> NoReturn:
     """Runs `app` in this process until SIGTERM or SIGINT (exit 0) or until an agent crashes (exit 1).
 
-    Before it joins its group: TopicLayoutError where a consumed topic is missing or has a wrong partition count,
-    OffsetLostError where the log no longer holds what the group has yet to read. `run/<name>.json` is written once
+    Before it joins its group: ServiceUnavailable where this instance runs here already, TopicLayoutError where a
+    consumed topic is missing or has a wrong partition count, OffsetLostError where the log no longer holds what the group has yet to read. `run/<name>.json` is written once
     Kafka has assigned partitions, and removed at the end.
     """
     configure_logs(instance_of(name, instance))
+    only_instance(settings.run, f"{name}-{instance}")
     Path(app.conf.datadir).mkdir(parents=True, exist_ok=True)
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
