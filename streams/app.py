@@ -81,8 +81,8 @@ def run_app(app: faust.App, settings: Settings, name: str, instance: int) -> NoR
     """Runs `app` in this process until SIGTERM or SIGINT (exit 0) or until an agent crashes (exit 1).
 
     Before it joins its group: ServiceUnavailable where this instance runs here already, TopicLayoutError where a
-    consumed topic is missing or has a wrong partition count, OffsetLostError where the log no longer holds what the group has yet to read. `run/<name>.json` is written once
-    Kafka has assigned partitions, and removed at the end.
+    consumed topic is missing or has a wrong partition count, OffsetLostError where the log no longer holds what the
+    group has yet to read. `run/<name>.json` is written once Kafka has assigned partitions, and removed at the end.
     """
     configure_logs(instance_of(name, instance))
     only_instance(settings.run, f"{name}-{instance}")
