@@ -25,7 +25,7 @@ class Masker:
 
     def __init__(self, credentials: Sequence[bytes]) -> None:
         self._credentials = maskable(credentials)
-        self._longest = max((len(value) * LONGEST_WRITING - 1 for value in self._credentials), default=0)
+        self._longest = 0
         self._tail = b""
 
     @property
@@ -37,6 +37,8 @@ class Masker:
         """What may be published now, and the masked places in it."""
         if not self._credentials:
             return data, []
+        if not self._longest:
+            self._longest = max(map(len, self._credentials)) * LONGEST_WRITING - 1
         body, places = mask_body(self._tail + data, self._credentials)
         cut = begins_at(body, self._credentials, self._longest)
         self._tail = body[cut:]

@@ -128,6 +128,10 @@ class Tape:
         self._publish([self._encode(COMPLETION, stamp, self.masker.record(record), TAP)])
 
     def _prompt_parts(self, body: bytes, places: list[Place], stamp: bytes) -> Iterator[bytes]:
+        if body and len(body) <= PART_MAX_BYTES:
+            self._parts += 1
+            yield self._encode(PROMPT, stamp, body, CLIENT, b',"part":%d' % self._parts + written(places))
+            return
         for start in range(0, len(body), PART_MAX_BYTES):
             self._parts += 1
             end = min(start + PART_MAX_BYTES, len(body))
@@ -135,6 +139,10 @@ class Tape:
             yield self._encode(PROMPT, stamp, body[start:end], CLIENT, extra)
 
     def _chunks(self, body: bytes, places: list[Place], stamp: bytes, origin: bytes, extra: bytes) -> Iterator[bytes]:
+        if body and len(body) <= READ_MAX_BYTES:
+            self.chunks += origin is UPSTREAM
+            yield self._encode(CHUNK, stamp, body, origin, extra + written(places))
+            return
         for start in range(0, len(body), READ_MAX_BYTES):
             end = min(start + READ_MAX_BYTES, len(body))
             self.chunks += origin is UPSTREAM

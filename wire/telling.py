@@ -37,12 +37,13 @@ _LEAN: Final = frozenset[Api](("openai.chat", "openai.completions", "embeddings"
 class TellingReader(Said):
     """Collects what one reply says of itself, but its texts. Never raises."""
 
-    __slots__ = ("_lean", "_whole")
+    __slots__ = ("_api", "_lean", "_reports", "_whole")
 
     def __init__(self, api: Api, *, reports: bool = False) -> None:
         super().__init__()
         self._lean = api in _LEAN or (api == "opaque" and reports)
-        self._whole = ChunkReader(api, reports=reports)
+        self._api, self._reports = api, reports
+        self._whole: ChunkReader | None = None
 
     def feed_event(self, event: bytes) -> None:
         """One SSE event."""
@@ -75,6 +76,8 @@ class TellingReader(Said):
 
     def _take_whole(self, whole: bytes) -> None:
         reader = self._whole
+        if reader is None:  # most replies never need one
+            reader = self._whole = ChunkReader(self._api, reports=self._reports)
         reader.feed_body(whole)
         reader.new_text()
         self.about(reader.response_id, reader.model)
