@@ -20,6 +20,9 @@ from penstock.schemas.tap_settings import Retries, Timeouts, Upstream
 _UNFIT: Final = re.compile(rb"[^\x21-\x7e]")
 _DOTS: Final = re.compile(rb"(?:/|%2f|\\)(?:\.|%2e){1,2}(?=/|%2f|\\|$)", re.IGNORECASE)
 """A `.` or `..` segment (RFC 3986, 3.3), however it is written."""
+_PRIVATE: Final = re.compile(rb"[?@;#]")
+REMEMBERED_MAX: Final = 1024
+REMEMBERED_MAX_BYTES: Final = 128
 DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 
@@ -56,6 +59,7 @@ class Routes:
     def __init__(self, upstreams: Sequence[Upstream], timeouts: Timeouts, base: Path = Path()) -> None:
         self._routes = [_route(upstream, timeouts, base) for upstream in upstreams]
         self._by_name = {route.name.encode(): route for route in self._routes}
+        self._chosen: dict[bytes, Chosen] = {}
 
     def __iter__(self) -> Iterator[Route]:
         return iter(self._routes)
@@ -66,7 +70,20 @@ class Routes:
         return [route.name for route in self._routes]
 
     def choose(self, target: bytes) -> Chosen | None:
-        """Where `target` (of a request line) goes; None where no upstream can take it."""
+        """Where `target` (of a request line) goes; None where no upstream can take it.
+
+        Short targets are remembered, but for those with a query, which may hold a credential.
+        """
+        chosen = self._chosen.get(target)
+        if chosen is None:
+            chosen = self._choose(target)
+            if chosen is not None and len(target) <= REMEMBERED_MAX_BYTES and not _PRIVATE.search(target):
+                if len(self._chosen) >= REMEMBERED_MAX:
+                    self._chosen.clear()
+                self._chosen[target] = chosen
+        return chosen
+
+    def _choose(self, target: bytes) -> Chosen | None:
         path = origin_form(target)
         if path is None or not self._routes:
             return None

@@ -59,6 +59,12 @@ def clean(text: str) -> str:
 def kept(content: dict[str, Any]) -> dict[str, Any]:
     """`content` as far as any store can hold it: at most 96 values in all, texts of at most 64 characters, integers of
     64 bits, finite numbers. What does not fit is left out, so that no provider decides how large our records are."""
+    if len(content) <= _NODES_MAX:
+        for name, value in content.items():
+            if type(value) is not int or value not in _INTEGERS or len(name) > _TEXT_MAX_CHARS or not name.isascii():
+                break
+        else:  # figures alone, as most providers send them: nothing can have to be left out
+            return dict(content)
     return dict(_Keeper().members(content))
 
 

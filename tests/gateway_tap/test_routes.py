@@ -1,6 +1,6 @@
 import pytest
 
-from penstock.gateway_tap.routes import Routes, origin_form
+from penstock.gateway_tap.routes import REMEMBERED_MAX, REMEMBERED_MAX_BYTES, Routes, origin_form
 from penstock.schemas.events import Dialect
 from penstock.schemas.tap_settings import Timeouts, Upstream
 
@@ -112,3 +112,20 @@ def test_authorities_are_those_of_the_settings() -> None:
         ("::1", 9000, False),
     ]
     assert Routes(UPSTREAMS, Timeouts()).names == ["openai", "anthropic", "six"]
+
+
+@pytest.mark.parametrize(
+    "target", [b"/v1/models", b"/v1/models?key=secret", b"http://user:secret@x/v1/models", b"/nowhere/x"]
+)
+def test_a_target_is_chosen_for_alike_each_time_and_no_secret_is_remembered(target: bytes) -> None:
+    routes = Routes(UPSTREAMS, Timeouts())
+    assert routes.choose(target) == routes.choose(target) == Routes(UPSTREAMS, Timeouts()).choose(target)
+    assert not any(b"secret" in known for known in routes._chosen)
+
+
+def test_what_is_remembered_of_targets_is_bounded() -> None:
+    routes = Routes(UPSTREAMS, Timeouts())
+    for number in range(REMEMBERED_MAX + 10):
+        routes.choose(b"/v1/%d" % number)
+    routes.choose(b"/v1/" + b"x" * REMEMBERED_MAX_BYTES)
+    assert 0 < len(routes._chosen) <= 10

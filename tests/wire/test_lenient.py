@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from penstock.schemas.events import Completion
 from penstock.schemas.records import read_value
 from penstock.wire.chunk import ChunkReader
-from penstock.wire.lenient import compact, dumped, kept, label, members, parsed
+from penstock.wire.lenient import _Keeper, compact, dumped, kept, label, members, parsed
 
 LOOSE = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(), max_size=80),
@@ -77,3 +77,8 @@ def test_a_deep_usage_object_is_cut(depth: int) -> None:
 def test_a_huge_usage_object_stays_small() -> None:
     found = kept({f"{place:05}": {"text": "\0" * 10_000} for place in range(10_000)})
     assert len(json.dumps(found)) < 60_000
+
+
+@given(st.dictionaries(st.text(max_size=70), st.integers() | st.booleans() | st.floats() | st.text(max_size=70)))
+def test_figures_alone_are_kept_as_anything_else_is(content: dict[str, Any]) -> None:
+    assert repr(kept(content)) == repr(dict(_Keeper().members(content)))
