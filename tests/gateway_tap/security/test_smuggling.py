@@ -21,6 +21,10 @@ REFUSED = {
     "TE.CL": (400, CHUNKED + b"Content-Length: 4\r\n\r\n2c\r\n" + INNER + b"\r\n0\r\n\r\n"),
     "TE.TE": (400, CHUNKED + b"Transfer-Encoding: identity\r\n\r\n0\r\n\r\n" + INNER),
     "TE.TE in another case": (400, CHUNKED + b"transfer-encoding: x\r\n\r\n0\r\n\r\n" + INNER),
+    "TE.TE with the plain one last": (
+        400,
+        POST + b"TRANSFER-Encoding: gzip\r\n" + CHUNKED[len(POST) :] + b"\r\n0\r\n\r\n",
+    ),
     "TE identity": (400, POST + b"Transfer-Encoding: identity\r\nContent-Length: 2\r\n\r\n{}" + INNER),
     "TE identity alone": (400, POST + b"Transfer-Encoding: identity\r\n\r\n" + INNER),
     "TE empty": (400, POST + b"Transfer-Encoding:\r\n\r\n" + INNER),
