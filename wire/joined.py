@@ -1,5 +1,6 @@
 """The exact token count of a text that arrives in pieces, at bounded cost per piece."""
 
+import re
 from typing import Final
 
 from .bounded import BoundedCount
@@ -7,6 +8,7 @@ from .piece import Run, run_of
 from .pretokens import BLOCK_CHARS, block_end, settled, space_border
 from .vocabulary import vocabulary
 
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 SETTLE_CHARS: Final = 128
 """A longer tail without a space is looked at for other borders."""
 RUN_CHARS: Final = 256
@@ -23,16 +25,20 @@ BULK_CHARS: Final = 2_048
 class JoinedCount:
     """`tokens` equals `len(encode_ordinary(all text so far))` at every moment.
 
+    Half a surrogate pair at the end waits for its other half (providers cut texts anywhere), and counts once something
+    has followed; halves that stay alone count as U+FFFD, which is what the encoder makes of them.
+
     What more text cannot change is counted once and forgotten; the tail behind it is counted when asked for.
     """
 
-    __slots__ = ("_done", "_encode", "_large", "_measured", "_name", "_run", "_tail", "_tail_tokens")
+    __slots__ = ("_done", "_encode", "_half", "_large", "_measured", "_name", "_run", "_tail", "_tail_tokens")
 
     def __init__(self, name: str) -> None:
         self._name = name
         self._encode = vocabulary(name).encode_ordinary
         self._large = BoundedCount(name)
         self._done = 0
+        self._half = ""
         self._tail = ""
         self._tail_tokens = 0
         self._measured = 0
@@ -40,6 +46,8 @@ class JoinedCount:
 
     def add(self, text: str) -> None:
         """More text, as it arrives."""
+        if self._half or not text.isascii():
+            text = self._paired(text)
         if not text:
             return
         if self._run is not None:
@@ -68,6 +76,14 @@ class JoinedCount:
     def exact(self) -> bool:
         """False once megabytes of text that is hard to count came at once, and were counted from samples."""
         return self._large.exact
+
+    def _paired(self, text: str) -> str:
+        text, self._half = self._half + text, ""
+        if "\ud800" <= text[-1:] <= "\udbff":
+            text, self._half = text[:-1], text[-1]
+        if _SURROGATE.search(text):
+            return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        return text
 
     def _measure(self) -> None:
         border = space_border(self._tail)

@@ -23,6 +23,8 @@ PIECES = st.lists(st.one_of(ATOMS, st.text(max_size=6)), max_size=40)
 
 
 def whole(name: str, text: str) -> int:
+    """The tokens of `text`, but for a half of a surrogate pair that ends it."""
+    text = text[:-1] if "\ud800" <= text[-1:] <= "\udbff" else text
     return len(vocabulary(name).encode_ordinary(text))
 
 
@@ -67,6 +69,13 @@ def test_equal_in_long_runs(name: str, unit: str, times: int, other: str, more: 
 def test_a_whole_text_is_counted_in_blocks(name: str, pieces: list[str], shift: int) -> None:
     text = "x" * shift + "".join([*pieces, " and so on\n"]) * (BLOCK_CHARS // 40)
     assert text_tokens(name, text) == whole(name, text)
+
+
+def test_a_pair_that_was_cut_is_one_character() -> None:
+    count = JoinedCount("o200k_base")
+    for piece in ("a \ud83d", "\ude00", " b"):
+        count.add(piece)
+    assert count.tokens == whole("o200k_base", "a 😀 b")
 
 
 def test_time_does_not_explode_without_spaces() -> None:
