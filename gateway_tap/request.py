@@ -30,7 +30,7 @@ class Request:
 
     started_at_us: int
     started_s: float
-    target: bytes = b""
+    target: bytes = field(default=b"", repr=False)
     method: str = ""
     version: str = "1.1"
     headers: Headers = field(default_factory=list, repr=False)

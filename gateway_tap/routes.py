@@ -8,7 +8,7 @@ its upstream.
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -49,8 +49,8 @@ class Chosen:
     """A route and the path under it, prefix stripped; `target` is what stands in the upstream's request line."""
 
     route: Route
-    path: str
-    target: bytes
+    path: str = field(repr=False)
+    target: bytes = field(repr=False)
 
 
 class Routes:

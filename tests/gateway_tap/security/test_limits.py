@@ -137,3 +137,20 @@ async def test_a_bomb_passes_as_it_is(upstream, tap, post, answer, upwards):
     assert (status, body) == (200, b"{}" if upwards else bomb)
     assert up.calls[0].body == (bomb if upwards else b"{}")
     assert json.loads(gate.events()[-1].body)["outcome"] == "completed"
+
+
+async def test_no_part_of_a_request_shows_when_what_holds_it_is_printed(upstream, tap, post, answer):
+    seen = []
+
+    async def script(call, reader, writer):
+        (relay,) = gate.core.running.values()
+        seen.extend([repr(relay), repr(relay._opened), repr(relay._request), repr(relay._upload), repr(gate.core)])
+        await fine(call, reader, writer)
+
+    gate = await tap((await upstream(script)).url)
+    reader, writer = await gate.connect()
+    secret = "canary-0123456789"
+    writer.write(post(secret.encode(), f"/v1/x?key={secret}", f"authorization: Bearer {secret}\r\nx-a: {secret}\r\n"))
+    assert (await answer(reader))[0] == 200
+    assert len(seen) == 5
+    assert not [text for text in seen if secret in text]
