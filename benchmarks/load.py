@@ -9,6 +9,7 @@ import json
 import multiprocessing
 import os
 import re
+import ssl
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -142,7 +143,16 @@ class Load(asyncio.Protocol):
         self._transport.write(self._data)
 
 
-async def drive(port: int, data: bytes, *, stream: bool, connections: int, seconds: float, timed: bool = False) -> Seen:
+async def drive(
+    port: int,
+    data: bytes,
+    *,
+    stream: bool,
+    connections: int,
+    seconds: float,
+    timed: bool = False,
+    tls: ssl.SSLContext | None = None,
+) -> Seen:
     """Keeps `connections` requests under way for `seconds`, and waits for the last of them."""
     seen, running, over = Seen(), connections, asyncio.Event()
     loop, began = asyncio.get_running_loop(), time.monotonic()
@@ -157,7 +167,13 @@ async def drive(port: int, data: bytes, *, stream: bool, connections: int, secon
         return False
 
     for _ in range(connections):
-        await loop.create_connection(lambda: Load(data, stream, seen, more, timed), "127.0.0.1", port)
+        await loop.create_connection(
+            lambda: Load(data, stream, seen, more, timed),
+            "127.0.0.1",
+            port,
+            ssl=tls,
+            server_hostname="localhost" if tls else None,
+        )
     await over.wait()
     seen.seconds = time.monotonic() - began
     return seen
@@ -179,11 +195,15 @@ def cpu_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def serve_mock(ready: Any) -> None:
-    """The upstream's process: sends its port through `ready`."""
+def serve_mock(certificate: str, ready: Any) -> None:
+    """The upstream's process: sends its port through `ready`. `certificate`: a PEM file with its key, for TLS."""
+    tls = None
+    if certificate:
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls.load_cert_chain(certificate)
 
     async def main() -> None:
-        server = await asyncio.get_running_loop().create_server(Mock, "127.0.0.1", 0, backlog=4096)
+        server = await asyncio.get_running_loop().create_server(Mock, "127.0.0.1", 0, backlog=4096, ssl=tls)
         ready.send(server.sockets[0].getsockname()[1])
         await server.serve_forever()
 

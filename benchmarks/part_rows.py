@@ -20,7 +20,7 @@ _ROWS = """
 
 async def measure(rounds: int, seconds: float, tell: Tell) -> list[Table]:
     """Each rate for at least ten seconds a round; the first second, in which streams begin, is left out."""
-    mock, upstream = spawn(serve_mock)
+    mock, upstream = spawn(serve_mock, "")
     columns = ("events/s seen", "p50 ms", "p99 ms", "max ms")
     table = Table("From a chunk at the tap to its row", columns)
     try:

@@ -34,7 +34,7 @@ class Pair:
 
 async def measure(rounds: int, seconds: float, tell: Tell) -> list[Table]:
     """Rounds of both ways follow each other, so that what else runs here hits both."""
-    mock, upstream = spawn(serve_mock)
+    mock, upstream = spawn(serve_mock, "")
     try:
         async with system(f"http://127.0.0.1:{upstream}", tell) as made:
             return [

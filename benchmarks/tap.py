@@ -1,10 +1,11 @@
 """What the tap costs: requests and chunks a second per core, beside the same load sent straight to the upstream.
 
-    python benchmarks/tap.py [--seconds 3] [--kafka]
+    python benchmarks/tap.py [--seconds 3] [--kafka] [--tls]
 
 Three processes: a mock upstream with ready-made answers, the tap, and this one, which loads. "Per core" is work divided
 by the CPU seconds of the tap's process, so it holds while other processes share the machine; the rate that was really
-seen stands beside it. Without `--kafka` frames are built and thrown away; with it an embedded Kafka takes them.
+seen stands beside it. `--tls`: TLS 1.3 on both sides, as OpenSSL gives it. Without `--kafka` frames are built and
+thrown away; with it an embedded Kafka takes them.
 """
 
 import argparse
@@ -13,6 +14,7 @@ import cProfile
 import json
 import pstats
 import signal
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -35,6 +37,7 @@ def serve_tap(settings: Settings, profile: str, ready: Any) -> None:
     from penstock.gateway_tap.clock import Clock
     from penstock.gateway_tap.lane import Lane
     from penstock.gateway_tap.serve import listen
+    from penstock.gateway_tap.tls import server_context
 
     class Nowhere:
         partitions, has_room = 4, True
@@ -54,7 +57,8 @@ def serve_tap(settings: Settings, profile: str, ready: Any) -> None:
     async def main() -> None:
         core = build(settings, Nowhere(), Clock())  # type: ignore[arg-type]
         core.deadlines.start()
-        server, address = await listen(core, "127.0.0.1:0")
+        tls = server_context(settings.tap.tls, settings.base) if settings.tap.tls else None
+        server, address = await listen(core, "127.0.0.1:0", tls=tls)
         ready.send(int(address.rpartition(":")[2]))
         stop = asyncio.Event()
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
@@ -70,11 +74,12 @@ def serve_tap(settings: Settings, profile: str, ready: Any) -> None:
         uvloop.run(main())
 
 
-def report(name: str, port: int, pid: int | None, seconds: float) -> None:
+def report(name: str, port: int, pid: int | None, seconds: float, tls: ssl.SSLContext | None = None) -> None:
     for stream, connections in LOADS:
         before = cpu_s(pid) if pid else 0.0
         start = time.monotonic()
-        seen = uvloop.run(drive(port, request(stream), stream=stream, connections=connections, seconds=seconds))
+        load = {"stream": stream, "connections": connections, "seconds": seconds, "tls": tls}
+        seen = uvloop.run(drive(port, request(stream), **load))  # type: ignore[arg-type]
         rate = seen.requests / seen.seconds
         work = rate * (time.monotonic() - start) * (EVENTS + 1 if stream else 1)
         unit = "chunks" if stream else "requests"
@@ -90,28 +95,51 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=3.0)
     parser.add_argument("--kafka", action="store_true")
     parser.add_argument("--profile", default="", help="write a profile of the tap to this file")
+    parser.add_argument("--tls", action="store_true", help="on both sides")
     given = parser.parse_args()
-    mock, upstream = spawn(serve_mock)
     with tempfile.TemporaryDirectory() as folder:
         base = Path(folder)
+        trusted = certify(base) if given.tls else None
+        mock, upstream = spawn(serve_mock, str(base / "server.pem") if given.tls else "")
         settings = Settings(
             base=base,
-            tap={"listen": "127.0.0.1:0", "admin": "127.0.0.1:0"},
+            tap={
+                "listen": "127.0.0.1:0",
+                "admin": "127.0.0.1:0",
+                **({"tls": {"certificate": "server.pem", "key": "server.pem"}} if given.tls else {}),
+            },
             kafka={"embedded": {"listen": "127.0.0.1:0"}},
-            upstreams=[{"name": "mock", "url": f"http://127.0.0.1:{upstream}"}],
+            upstreams=[
+                {
+                    "name": "mock",
+                    "url": f"{'https' if given.tls else 'http'}://localhost:{upstream}",
+                    "allow_private": True,
+                    **({"ca": "ca.pem"} if given.tls else {}),
+                }
+            ],
         )
         from penstock.local.secrets import make_secrets
 
         make_secrets(settings)
-        report("direct", upstream, None, given.seconds)
+        report("direct", upstream, None, given.seconds, trusted)
         if given.kafka:
             with_kafka(settings, given.seconds)
         else:
             tap, port = spawn(serve_tap, settings, given.profile)
-            report("tap", port, tap.pid, given.seconds)
+            report("tap", port, tap.pid, given.seconds, trusted)
             tap.terminate()
             tap.join()
-    mock.terminate()
+        mock.terminate()
+
+
+def certify(base: Path) -> ssl.SSLContext:
+    """Writes a certificate with its key, and its authority's; returns what trusts it."""
+    import trustme
+
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(base / "ca.pem"))
+    authority.issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(str(base / "server.pem"))
+    return ssl.create_default_context(cafile=base / "ca.pem")
 
 
 def with_kafka(settings: Settings, seconds: float) -> None:
