@@ -101,7 +101,7 @@ def test_what_runs_free_is_recorded_as_reported(system: System) -> None:
     assert (model, stream, source, priced) == (MODEL, 1, "reported", 1)
     assert tokens > 40
     sql = "SELECT completion_text FROM penstock.exchanges WHERE team = 'free'"
-    assert system.query(sql)[0][0] == text
+    system.until(lambda: system.query(sql)[0][0] == text, "the whole text, which comes with the traffic, not the facts")
 
 
 def test_counting_costs_requests_alone(system: System) -> None:

@@ -75,7 +75,7 @@ async def test_killed_while_kafka_is_away_nothing_that_a_client_got_is_lost(
             check_clients(clients, topic)
             recovered = [one for one in map(completion_of, topic.events.values()) if one["recovered"]]
             assert {(one["outcome"], one["status"]) for one in recovered} == {("tap_error", 0)}
-            assert len(recovered) >= 8
+            assert len(recovered) >= 4, "streams ran when the tap was killed"
             assert len({epoch for epoch, _ in topic.frames}) == 3
             assert topic.gaps == []
             assert tap.stop() == 0

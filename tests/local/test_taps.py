@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from penstock.schemas.addresses import read_run_file
+from penstock.schemas.errors import ServiceUnavailable
 from tests.gateway_tap.conftest import Upstream
 from tests.gateway_tap.processes import LAST, WITHIN_S, Held, Process, ask, tap_process
 
@@ -47,6 +48,16 @@ async def ready(tap: Process, wanted: int) -> None:
             await asyncio.sleep(0.02)
 
 
+async def replaced(tap: Process, run_file: str, killed: int) -> None:
+    """Returns once another process has written its run file."""
+    found = killed
+    async with asyncio.timeout(WITHIN_S):
+        while found == killed:
+            await asyncio.sleep(0.02)
+            with contextlib.suppress(ServiceUnavailable):
+                found = read_run_file(tap.settings.run, run_file)["pid"]
+
+
 async def test_a_killed_process_drops_its_own_streams_and_comes_back(tmp_path: Path) -> None:
     held = Held()
     made = Upstream(held)
@@ -57,11 +68,12 @@ async def test_a_killed_process_drops_its_own_streams_and_comes_back(tmp_path: P
         await ready(tap, 200)
         streams, opened = await one_stream_each(tap)
         run_file = tap.found["workers"]["tap-1-1"]
-        os.kill(read_run_file(tap.settings.run, run_file)["pid"], signal.SIGKILL)
+        killed = read_run_file(tap.settings.run, run_file)["pid"]
+        os.kill(killed, signal.SIGKILL)
         for reader, _ in streams["tap-1-1"]:
             with contextlib.suppress(ConnectionResetError):
                 assert not (await asyncio.wait_for(reader.read(), 10)).endswith(LAST)
-        await ready(tap, 503)
+        await replaced(tap, run_file, killed)
         await ready(tap, 200)
         held.go_on.set()
         for reader, _ in streams["tap-1-2"]:

@@ -1,5 +1,6 @@
 """The tap runs as nobody, with nothing to write to but its state folder."""
 
+import itertools
 import os
 import stat
 import subprocess
@@ -33,8 +34,9 @@ main(["tap", "--config", {config!r}])
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can start a process of another user")
 def test_the_tap_serves_as_another_user_over_a_tree_that_it_cannot_write(tmp_path):
-    for folder in (tmp_path, *tmp_path.parents[:2]):
-        folder.chmod(folder.stat().st_mode | stat.S_IXOTH | stat.S_IROTH)
+    for folder in (tmp_path, *itertools.takewhile(lambda parent: parent.stat().st_uid == 0, tmp_path.parents)):
+        if folder.parent != folder and not folder.stat().st_mode & stat.S_IXOTH:
+            folder.chmod(folder.stat().st_mode | stat.S_IXOTH | stat.S_IROTH)
     config = tmp_path / "penstock.yaml"
     content = {
         "tap": {"listen": "127.0.0.1:0", "admin": "127.0.0.1:0"},
