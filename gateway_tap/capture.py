@@ -105,8 +105,7 @@ class Capture:
             self._record([event], stamp, withheld=hidden)
             if not hidden:
                 given.append(event)
-                self._client.update(event)
-                self._client_bytes += len(event)
+                self._count_given(event)
         return given
 
     def cut(self, data: bytes, stamp: bytes) -> int | None:
@@ -143,8 +142,7 @@ class Capture:
     def made_here(self, data: bytes, stamp: bytes) -> None:
         """Bytes of our own that the client got: an ending."""
         self._part()
-        self._client.update(data)
-        self._client_bytes += len(data)
+        self._count_given(data)
         self._tape.made_here(data, stamp)
 
     def end(self, stamp: bytes) -> None:
@@ -194,6 +192,10 @@ class Capture:
         self.bytes += len(data)
         self._digest.update(data)
 
+    def _count_given(self, data: bytes) -> None:
+        self._client.update(data)
+        self._client_bytes += len(data)
+
     def _part(self) -> None:
         """From here on the client's body differs from the upstream's."""
         if self._client is None:
@@ -204,8 +206,7 @@ class Capture:
         assert self._splitter is not None
         self._part()
         self._mid_event = False
-        self.bytes += len(data)
-        self._digest.update(data)
+        self._count(data)
         rest = self._splitter.finish()
         self._record([*events, rest] if rest else events, stamp, withheld=True)
         if isinstance(self._splitter, ArraySplitter):
