@@ -8,8 +8,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import pytest
 
 from penstock.gateway_tap import pool as pools
-from penstock.gateway_tap.attempts import Cause
-from penstock.gateway_tap.clock import Clock
 from penstock.gateway_tap.deadlines import Deadlines
 from penstock.gateway_tap.outlet import Turn
 from penstock.gateway_tap.pool import Pool
@@ -17,14 +15,9 @@ from penstock.gateway_tap.routes import Routes
 from penstock.gateway_tap.upstream import Upstream
 from penstock.schemas import tap_settings
 
+from .pools import Caller, Late, connected
+
 Start = Callable[..., Awaitable[int]]
-
-
-class Late(Clock):
-    ahead_s = 0.0
-
-    def monotonic_s(self) -> float:
-        return super().monotonic_s() + self.ahead_s
 
 
 def make(url: str, **timeouts: float) -> tuple[Pool, Late]:
@@ -56,28 +49,6 @@ async def server() -> AsyncIterator[Start]:
     for writer in writers:
         writer.transport.abort()
     await asyncio.sleep(0.01)
-
-
-class Caller:
-    """Keeps what it is told."""
-
-    def __init__(self) -> None:
-        self.told: asyncio.Future[Upstream | str] = asyncio.get_running_loop().create_future()
-
-    def upstream_connected(self, upstream: Upstream) -> None:
-        self.told.set_result(upstream)
-
-    def upstream_lost(self, reason: str, timeout: bool, cause: Cause) -> None:
-        self.told.set_result(f"{reason} {timeout} {cause}")
-
-    def fault(self) -> None:
-        self.told.set_result("fault")
-
-
-async def connected(pool: Pool) -> Upstream | str:
-    caller = Caller()
-    pool.connect(caller)
-    return await asyncio.wait_for(caller.told, 5)
 
 
 async def test_the_latest_connection_is_reused_and_old_ones_are_closed(server: Start) -> None:

@@ -8,8 +8,6 @@ import pytest
 import trustme
 
 from penstock.gateway_tap import names
-from penstock.gateway_tap.attempts import Cause
-from penstock.gateway_tap.clock import Clock
 from penstock.gateway_tap.deadlines import Deadlines
 from penstock.gateway_tap.outlet import Turn
 from penstock.gateway_tap.pool import Pool
@@ -17,12 +15,7 @@ from penstock.gateway_tap.routes import Routes
 from penstock.gateway_tap.upstream import Upstream
 from penstock.schemas import tap_settings
 
-
-class Late(Clock):
-    ahead_s = 0.0
-
-    def monotonic_s(self) -> float:
-        return super().monotonic_s() + self.ahead_s
+from .pools import Late, connected
 
 
 @pytest.fixture
@@ -45,28 +38,6 @@ def make(url: str, *, allow_private: bool = True) -> tuple[Pool, Late]:
     clock, given = Late(), tap_settings.Timeouts()
     (route,) = Routes([tap_settings.Upstream(name="a", url=url, allow_private=allow_private)], given)
     return Pool(route, Deadlines(clock, given), clock, Turn(), 30.0), clock
-
-
-class Caller:
-    """Keeps what it is told."""
-
-    def __init__(self) -> None:
-        self.told: asyncio.Future[Upstream | str] = asyncio.get_running_loop().create_future()
-
-    def upstream_connected(self, upstream: Upstream) -> None:
-        self.told.set_result(upstream)
-
-    def upstream_lost(self, reason: str, timeout: bool, cause: Cause) -> None:
-        self.told.set_result(f"{reason} {timeout} {cause}")
-
-    def fault(self) -> None:
-        self.told.set_result("fault")
-
-
-async def connected(pool: Pool) -> Upstream | str:
-    caller = Caller()
-    pool.connect(caller)
-    return await asyncio.wait_for(caller.told, 5)
 
 
 def answers(monkeypatch: pytest.MonkeyPatch, *found: list[str]) -> list[tuple[str, int]]:
