@@ -19,7 +19,6 @@ import structlog
 import uvloop
 
 from penstock.schemas.addresses import kafka_client, write_run_file
-from penstock.schemas.policy import load_policy
 from penstock.schemas.secrets import read_secret, read_token
 from penstock.schemas.settings import Settings
 
@@ -71,7 +70,7 @@ class App:
             self._control.start_with(held)
             log.info("snapshot_taken", orders=len(held.orders), keys=len(held.keys), at_us=held.at_us)
         self._tls = server_context(tap.tls, settings.base) if tap.tls else None
-        self._reload = Reload(self._core, settings, load_policy(settings.policy_path), load, self._tls)
+        self._reload = Reload(self._core, settings, load, self._tls)
         token = read_token("tap.admin_token", tap.admin_token, settings.state)
         self._admin = AdminPort(self._status, self._metrics, token, tap.open_metrics)
         self._stop = Stop()
@@ -109,7 +108,7 @@ class App:
         while True:
             self._reload.look()
             gate.ready = gate.ready or self._control.read_to_end.is_set()
-            heed_loss(core, self._reload.policy.failures, self._control.silent_s)
+            heed_loss(core, self._core.policy.failures, self._control.silent_s)
             core.orders.expire(self._clock.now_us())
             await asyncio.sleep(TICK_S)
 
@@ -140,7 +139,7 @@ class App:
         log.info("listening", **content, mode=tap.mode, audit=tap.audit)
 
     def _status(self) -> tuple[bool, dict[str, object]]:
-        gate, control, failures = self._core.gate, self._control, self._reload.policy.failures
+        gate, control, failures = self._core.gate, self._control, self._core.policy.failures
         stale = not control.read_to_end.is_set() or control.silent_s > failures.control_loss_after_s
         ready = gate.ready and not gate.stopping
         return ready, {

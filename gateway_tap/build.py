@@ -8,7 +8,7 @@ from penstock.schemas.policy import load_policy
 from penstock.schemas.secrets import read_secret
 from penstock.schemas.settings import Settings
 
-from .admission import Gate, asks_model
+from .admission import Gate
 from .clock import Clock
 from .core import Core
 from .deadlines import Deadlines
@@ -50,11 +50,8 @@ def build(settings: Settings, publisher: Publisher, clock: Clock) -> Core:
         salts=Salts(),
         deadlines=deadlines,
         turn=turn,
-        policy_version=policy.version,
-        asks_usage=policy.usage.ask_providers,
-        asks_model=asks_model(policy),
+        policy=policy,
         room=_room(settings.tap.max_connections),
-        on_journal_full=policy.failures.on_journal_full,
     )
 
 

@@ -4,15 +4,16 @@ import asyncio
 import functools
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final
 
 from penstock.schemas.frames import EventWriter
 from penstock.schemas.ids import new_exchange_id
+from penstock.schemas.policy import Policy
 from penstock.schemas.tap_settings import Tap
 from penstock.wire import masks
 from penstock.wire.request import RequestInfo
 
-from .admission import Gate
+from .admission import Gate, asks_model
 from .callers import Callers
 from .clock import Clock
 from .deadlines import Deadlines
@@ -52,21 +53,19 @@ class Core:
     salts: Salts
     deadlines: Deadlines
     turn: Turn
-    policy_version: str
-    asks_usage: bool
-    asks_model: bool
+    policy: Policy
     room: int
     running: "dict[str, Relay]" = field(default_factory=dict)
     clients: "set[Downstream]" = field(default_factory=set)
     outcomes: Counter[str] = field(default_factory=Counter)
     lost: Counter[tuple[str, str]] = field(default_factory=Counter)
     callers: Callers = field(init=False)
+    asks_model: bool = field(init=False)
     request_headers: masks.Allowed = field(init=False)
     response_headers: masks.Allowed = field(init=False)
     source: str = ""
     trace_ids: TraceIds = field(default_factory=TraceIds)
     quiet: asyncio.Event = field(default_factory=asyncio.Event)
-    on_journal_full: Literal["drop_with_gap", "refuse", "wait"] = "drop_with_gap"
     pressed: bool = False
 
     def __post_init__(self) -> None:
@@ -74,11 +73,20 @@ class Core:
         self.derive()
 
     def derive(self) -> None:
-        """Makes what follows from the settings and the keys; again after a reload."""
+        """Makes what follows from the settings, the policy and the keys; again after a reload."""
+        self.asks_model = asks_model(self.policy)
         extra = frozenset(name.lower() for name in self.tap.published_headers)
         self.callers = Callers(self.keys, self.trusted, self.pepper)
         self.request_headers = masks.allow(masks.REQUEST_HEADERS | extra)
         self.response_headers = masks.allow(masks.RESPONSE_HEADERS | extra)
+
+    @property
+    def policy_version(self) -> str:
+        return self.policy.version
+
+    @property
+    def on_journal_full(self) -> str:
+        return self.policy.failures.on_journal_full
 
     @property
     def strict(self) -> bool:

@@ -54,7 +54,7 @@ def open_exchange(core: Core, request: Request, body: bytes | None, address: str
     caller = known.caller
     trace = trace_of(joined(request.headers, request.fields, PARENT_NAME), core.trace_ids())
     tape, partition = core.tape(exchange_id, caller.identity.key_id, credentials)
-    asked = with_usage_asked(info.api, body) if body and info.stream and core.asks_usage else None
+    asked = with_usage_asked(info.api, body) if body and info.stream and core.policy.usage.ask_providers else None
     head = Head(
         method=request.method,
         path=masks.mask_path(path),

@@ -16,7 +16,6 @@ from penstock.schemas.errors import PenstockError
 from penstock.schemas.policy import Policy, load_policy
 from penstock.schemas.settings import Settings
 
-from .admission import asks_model
 from .core import Core
 from .identity import Trusted
 from .pool import Pool
@@ -45,18 +44,17 @@ log = structlog.get_logger("penstock.tap.reload")
 
 
 class Reload:
-    """The settings and the policy that are in force. `load` reads them anew; `stale`: the files say something that
+    """The settings that are in force. `load` reads them anew; `stale`: the files say something that
     could not be taken."""
 
     def __init__(
         self,
         core: Core,
         settings: Settings,
-        policy: Policy,
         load: Callable[[], Settings],
         tls: ssl.SSLContext | None = None,
     ) -> None:
-        self.settings, self.policy = settings, policy
+        self.settings = settings
         self.stale = ""
         self.done = self.failed = 0
         self._core = core
@@ -76,7 +74,8 @@ class Reload:
         try:
             settings = self._load()
             policy, digest = load_policy(settings.policy_path), _digest(settings.policy_path)
-            pools = self._pools(settings)
+            routes = Routes(settings.upstreams, settings.tap.timeouts, settings.base)
+            pools = self._pools(routes)
             if self._tls is not None and settings.tap.tls is not None:
                 load_certificate(self._tls, settings.tap.tls, settings.base)
         except PenstockError as error:
@@ -87,7 +86,7 @@ class Reload:
             )
             return False
         self._watch.follow(_files(settings))
-        self._take(settings, policy, pools)
+        self._take(settings, policy, routes, pools)
         if digest != self._digest:
             self._audit(policy, digest)
         self._digest, self.stale = digest, ""
@@ -95,7 +94,7 @@ class Reload:
         log.info("reloaded", policy_version=policy.version, upstreams=list(pools))
         return True
 
-    def _take(self, settings: Settings, policy: Policy, pools: dict[str, Pool]) -> None:
+    def _take(self, settings: Settings, policy: Policy, routes: Routes, pools: dict[str, Pool]) -> None:
         core = self._core
         waiting = sorted(_waiting(self.settings, settings))
         if waiting:
@@ -104,21 +103,18 @@ class Reload:
         core.deadlines.heed(core.tap.timeouts)
         core.keys.replace(policy.keys)
         core.trusted = Trusted(core.tap.trusted_callers)
+        core.policy = policy
         core.derive()
-        core.policy_version = policy.version
-        core.asks_usage, core.asks_model = policy.usage.ask_providers, asks_model(policy)
-        core.on_journal_full = policy.failures.on_journal_full
-        core.routes = Routes(settings.upstreams, settings.tap.timeouts, settings.base)
+        core.routes = routes
         gone = [pool for name, pool in core.pools.items() if pools.get(name) is not pool]
         core.pools = pools
         for pool in gone:
             pool.retire()
-        self.policy = policy
 
-    def _pools(self, settings: Settings) -> dict[str, Pool]:
+    def _pools(self, routes: Routes) -> dict[str, Pool]:
         """A pool for each upstream: the one that it has, if nothing about it changed."""
         core, pools = self._core, dict[str, Pool]()
-        for route in Routes(settings.upstreams, settings.tap.timeouts, settings.base):
+        for route in routes:
             kept = core.pools.get(route.name)
             if kept is None or kept.route != route:
                 kept = Pool(route, core.deadlines, core.clock, core.turn, core.tap.dns_ttl_s)

@@ -7,7 +7,6 @@ from typing import Any
 
 from penstock.gateway_tap.reload import Reload
 from penstock.schemas.keys import key_hash
-from penstock.schemas.policy import Policy
 from penstock.schemas.settings import Settings
 
 from .processes import LAST, Held, ask, tap_process
@@ -86,7 +85,7 @@ async def test_keys_callers_headers_and_failures_change(tap: Any, tmp_path: Path
     path = tmp_path / "policy.yaml"
     path.write_text(json.dumps({"owner": OWNER, "version": "v1"}))
     now = Settings(**given, policy="policy.yaml")
-    reload = Reload(core, now, Policy.nothing(), lambda: now)
+    reload = Reload(core, now, lambda: now)
     pool = core.pools["openai"]
     path.write_text(
         json.dumps(
@@ -108,7 +107,7 @@ async def test_keys_callers_headers_and_failures_change(tap: Any, tmp_path: Path
     assert core.trusted("10.1.1.1", "")
     assert core.policy_version == "v2"
     assert core.on_journal_full == "refuse"
-    assert reload.policy.failures.on_control_loss == "deny_new"
+    assert core.policy.failures.on_control_loss == "deny_new"
     assert core.pools["openai"] is pool
     (event,) = gate.publisher.audits
     assert (event.act, event.details["version"], len(event.details["digest"])) == ("policy_changed", "v2", 64)
